@@ -1,0 +1,65 @@
+"""Command line: `python -m medcoreset STAGE …`, one module of `commands/` per stage."""
+
+import importlib
+import sys
+
+import click
+
+from medcoreset import __version__
+from medcoreset.errors import UserError
+
+STAGES = {
+    "dataset": "bring a dataset into the canonical form",
+    "surrogate": "train a surrogate on the full training set and dump its training dynamics",
+    "score": "score every training sample by a method",
+    "windows": "score every pair of EVA's windows in one pass",
+    "coreset": "pick the coresets of one method and rate, one per seed",
+    "train": "train a network on coresets, one run per seed",
+    "table": "aggregate the runs of an experiment into a table beside the published numbers",
+    "figure": "draw a figure of an experiment",
+    "select": "bring your own evidence: select a coreset from arrays of any framework",
+    "methods": "list the methods, their evidence and their options",
+}
+
+
+class Stages(click.Group):
+    """A group that imports a stage's module only when that stage runs, since torch is slow to."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the stages in the order in which the data flows."""
+        return list(STAGES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one stage."""
+        if cmd_name not in STAGES:
+            return None
+        return importlib.import_module(f"medcoreset.commands.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the stages without importing them."""
+        with formatter.section("Stages"):
+            formatter.write_dl(list(STAGES.items()))
+
+
+@click.command(cls=Stages, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Coreset selection, from images to tables and figures."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit status 2."""
+    try:
+        cli.main(prog_name="medcoreset", standalone_mode=False)
+    except (UserError, click.UsageError) as mistake:
+        message = mistake.format_message() if isinstance(mistake, click.UsageError) else mistake
+        sys.stderr.write(f"medcoreset: {' '.join(str(message).split())}\n")
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+
+
+if __name__ == "__main__":
+    main()
