@@ -1,0 +1,96 @@
+"""The networks by name, what each takes, and the grammar of a network id; imports no torch."""
+
+from dataclasses import dataclass, field
+
+from medcoreset.errors import UserError
+
+Options = dict[str, int | str]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network: the module of its family, the smallest image it takes, its options.
+
+    `options` maps a name to its default: an int for any positive integer, a tuple of strings for a
+    choice of which the first is the default.
+    """
+
+    family: str
+    smallest: int
+    options: dict[str, int | tuple[str, ...]] = field(default_factory=dict)
+
+
+_STEMS = ("3x3", "7x7")
+
+# `width` is always the number of channels (for `mlp`, of units) of the first layer; all others scale.
+ARCHITECTURES = {
+    "lenet": Architecture("lenet", 4, {"width": 6}),
+    "mobilenet_v2": Architecture("mobilenet_v2", 8, {"width": 32}),
+    "resnet18": Architecture("resnet", 8, {"width": 64, "stem": _STEMS}),
+    "resnet34": Architecture("resnet", 8, {"width": 64, "stem": _STEMS}),
+    "resnet50": Architecture("resnet", 8, {"width": 64, "stem": _STEMS}),
+}
+NAMES = tuple(ARCHITECTURES)
+
+
+def parse(network_id: str) -> tuple[str, Options]:
+    """Split a network id such as `resnet18+width=8` into its name and all its options.
+
+    Options that the id leaves out have their defaults.
+
+    Raises:
+        UserError: an unknown name or option, a value that the option does not take, or an option
+            given twice.
+    """
+    name, *settings = network_id.split("+")
+    if name not in ARCHITECTURES:
+        raise UserError(
+            f"network {network_id!r}: no network {name!r}; there are {', '.join(NAMES)}"
+        )
+    allowed = ARCHITECTURES[name].options
+    given: Options = {}
+    for setting in settings:
+        option, _, value = setting.partition("=")
+        if option not in allowed:
+            raise UserError(
+                f"network {network_id!r}: {name} has no option {option!r}; "
+                f"it takes {', '.join(allowed) or 'none'}"
+            )
+        if option in given:
+            raise UserError(f"network {network_id!r}: option {option!r} is given twice")
+        given[option] = _value(network_id, option, value, allowed[option])
+    return name, {option: given.get(option, _default(allowed[option])) for option in allowed}
+
+
+def check(network_id: str, image_size: int | None = None) -> str:
+    """Return the canonical spelling of a network id: options that differ from the default, sorted.
+
+    Raises:
+        UserError: as `parse`, or the network does not take images of `image_size` pixels.
+    """
+    name, options = parse(network_id)
+    smallest = ARCHITECTURES[name].smallest
+    if image_size is not None and image_size < smallest:
+        raise UserError(
+            f"network {network_id!r}: images of {image_size} pixels are too small; "
+            f"{name} takes {smallest} pixels or more"
+        )
+    defaults = ARCHITECTURES[name].options
+    changed = sorted(o for o, value in options.items() if value != _default(defaults[o]))
+    return "+".join([name, *(f"{option}={options[option]}" for option in changed)])
+
+
+def _default(default: int | tuple[str, ...]) -> int | str:
+    return default if isinstance(default, int) else default[0]
+
+
+def _value(network_id: str, option: str, value: str, default: int | tuple[str, ...]) -> int | str:
+    if isinstance(default, int):
+        if value.isascii() and value.isdigit() and int(value) > 0:
+            return int(value)
+        allowed = "a positive integer"
+    else:
+        if value in default:
+            return value
+        allowed = " or ".join(default)
+    raise UserError(f"network {network_id!r}: {option} is {allowed}, not {value!r}")
