@@ -1,0 +1,205 @@
+"""The one form in which every dataset reaches the pipeline: an uncompressed `.npz` and a `.json`."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcoreset.atomic import write_json, write_npz
+from medcoreset.errors import UserError
+
+SPLITS = ("train", "val", "test")
+ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+
+
+@dataclass(eq=False)
+class Dataset:
+    """Images and labels in three splits; whoever holds one may rely on what is said here.
+
+    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, the same in all
+    splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
+    `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    val_images: np.ndarray
+    val_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            _check_images(self.name, split, self.images(split), self.train_images)
+            labels = _check_labels(self.name, split, self.labels(split), len(self.images(split)))
+            setattr(self, f"{split}_labels", labels)
+        if "class_names" not in self.info:
+            classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
+            self.info["class_names"] = [str(label) for label in range(classes)]
+        for split in SPLITS:
+            if self.labels(split).max(initial=0) >= self.classes:
+                raise UserError(
+                    f"dataset {self.name}: {split}_labels has label {self.labels(split).max()}, "
+                    f"but there are {self.classes} classes"
+                )
+
+    def images(self, split: str) -> np.ndarray:
+        """Return the images of `train`, `val` or `test`."""
+        return getattr(self, f"{split}_images")
+
+    def labels(self, split: str) -> np.ndarray:
+        """Return the labels of `train`, `val` or `test`."""
+        return getattr(self, f"{split}_labels")
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.info["class_names"])
+
+    @property
+    def channels(self) -> int:
+        """Return 1 for grey and 3 for colour images."""
+        return 1 if len(self.train_images.shape) == 3 else 3
+
+    @property
+    def image_size(self) -> int:
+        """Return the height of an image in pixels, which is also its width."""
+        return self.train_images.shape[1]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the names, dtypes, shapes and bytes of the six arrays."""
+        return _sha256(_arrays(self))
+
+
+def write(dataset: Dataset, path: str | Path) -> None:
+    """Write `dataset` to `path` (`.npz`) and its description beside it (`.json`).
+
+    Both appear whole or not at all, and the description last: where it is, the arrays are.
+    """
+    path = Path(path)
+    description = {
+        **dataset.info,
+        "name": dataset.name,
+        "sha256": dataset.sha256,
+        "counts": {split: len(dataset.labels(split)) for split in SPLITS},
+        "channels": dataset.channels,
+        "image_size": dataset.image_size,
+    }
+    description_path(path).unlink(missing_ok=True)
+    write_npz(path, **_arrays(dataset))
+    write_json(description_path(path), description)
+
+
+def load(path: str | Path) -> Dataset:
+    """Load a dataset that `write` wrote; the images are memory-mapped, not read.
+
+    The arrays are copy-on-write: a change to them stays in this process.
+    Raises UserError if the file is missing or not in the canonical form.
+    """
+    info = load_info(path)
+    try:
+        arrays = _map_npz(Path(path), ARRAYS)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"dataset file {path} is not in the canonical form: {error}") from error
+    return Dataset(name=info["name"], info=info, **arrays)
+
+
+def load_labels(path: str | Path) -> np.ndarray:
+    """Return the training labels, int64 (N,), of a canonical file without reading its images."""
+    load_info(path)
+    return np.array(_map_npz(Path(path), ("train_labels",))["train_labels"])
+
+
+def load_info(path: str | Path) -> dict[str, Any]:
+    """Return the description of a canonical file from the `.json` beside it."""
+    for file in (Path(path), description_path(path)):
+        if not file.is_file():
+            raise UserError(
+                f"dataset file {file} does not exist: make it with `medcoreset dataset`"
+            )
+    return json.loads(description_path(path).read_text())
+
+
+def description_path(path: str | Path) -> Path:
+    """Return the path of the `.json` that belongs to a canonical `.npz`."""
+    return Path(path).with_suffix(".json")
+
+
+def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
+    return {name: getattr(dataset, name) for name in ARRAYS}
+
+
+def _sha256(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return digest.hexdigest()
+
+
+def _map_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Memory-map members of an uncompressed `.npz`, which numpy itself always reads whole."""
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            member = archive.getinfo(f"{name}.npy")
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{name} is compressed")
+            # Through the archive, only the array's header is read, to learn its length …
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+                shape, fortran, dtype = read_header(stream)
+                header = stream.tell()
+            # … and the array starts after the member's own header, which zipfile does not measure.
+            with path.open("rb") as raw:
+                raw.seek(member.header_offset + 26)
+                name_length, extra_length = np.frombuffer(raw.read(4), "<u2")
+            start = member.header_offset + 30 + int(name_length) + int(extra_length) + header
+            if not all(shape):
+                arrays[name] = np.zeros(shape, dtype)
+                continue
+            order = "F" if fortran else "C"
+            mapped = np.memmap(path, dtype, mode="c", offset=start, shape=shape, order=order)
+            arrays[name] = np.asarray(mapped)
+    return arrays
+
+
+def _check_images(name: str, split: str, images: np.ndarray, like: np.ndarray) -> None:
+    shape = images.shape
+    grey = len(shape) == 3
+    colour = len(shape) == 4 and shape[3] == 3
+    if images.dtype != np.uint8 or not (grey or colour) or shape[1] != shape[2]:
+        raise UserError(
+            f"dataset {name}: {split}_images is {images.dtype} {shape}, "
+            "not uint8 (N, size, size) or (N, size, size, 3)"
+        )
+    if shape[1:] != like.shape[1:]:
+        raise UserError(
+            f"dataset {name}: {split}_images are {shape[1:]}, train_images are {like.shape[1:]}"
+        )
+    if split != "val" and len(images) == 0:
+        raise UserError(f"dataset {name}: {split}_images is empty")
+
+
+def _check_labels(name: str, split: str, labels: np.ndarray, count: int) -> np.ndarray:
+    """Return `labels` as int64 (N,); MedMNIST's layout has one column per label: (N, 1)."""
+    flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.ndim != 1 or not np.issubdtype(flat.dtype, np.integer):
+        raise UserError(
+            f"dataset {name}: {split}_labels is {labels.dtype} {labels.shape}, not integers (N,) "
+            "or (N, 1): one label per image"
+        )
+    if len(flat) != count:
+        raise UserError(f"dataset {name}: {split} has {count} images but {len(flat)} labels")
+    if flat.min(initial=0) < 0:
+        raise UserError(f"dataset {name}: {split}_labels has the negative label {flat.min()}")
+    return flat.astype(np.int64)
