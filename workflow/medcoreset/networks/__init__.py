@@ -9,26 +9,33 @@ Options = dict[str, int | str]
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network: the module of its family, the smallest image it takes, its options.
+    """One network: the module of its family, its options, the smallest image it takes, in pixels.
 
     `options` maps a name to its default: an int for any positive integer, a tuple of strings for a
     choice of which the first is the default.
     """
 
     family: str
-    smallest: int
     options: dict[str, int | tuple[str, ...]] = field(default_factory=dict)
+    smallest: int = 8
 
 
-_STEMS = ("3x3", "7x7")
+_RESNET = {"width": 64, "stem": ("3x3", "7x7")}
 
-# `width` is always the number of channels (for `mlp`, of units) of the first layer; all others scale.
+# `width` is always the number of channels (units of the `mlp`) of the first layer; all others scale.
 ARCHITECTURES = {
-    "lenet": Architecture("lenet", 4, {"width": 6}),
-    "mobilenet_v2": Architecture("mobilenet_v2", 8, {"width": 32}),
-    "resnet18": Architecture("resnet", 8, {"width": 64, "stem": _STEMS}),
-    "resnet34": Architecture("resnet", 8, {"width": 64, "stem": _STEMS}),
-    "resnet50": Architecture("resnet", 8, {"width": 64, "stem": _STEMS}),
+    "mlp": Architecture("mlp", {"width": 128}),
+    "lenet": Architecture("lenet", {"width": 6}),
+    "alexnet": Architecture("alexnet", smallest=15),
+    "vgg11": Architecture("vgg", {"width": 64}),
+    "vgg16": Architecture("vgg", {"width": 64}),
+    "inception_v3": Architecture("inception_v3", smallest=9),
+    "resnet18": Architecture("resnet", _RESNET),
+    "resnet34": Architecture("resnet", _RESNET),
+    "resnet50": Architecture("resnet", _RESNET),
+    "wrn16_8": Architecture("wrn", {"width": 16}),
+    "mobilenet_v2": Architecture("mobilenet_v2", {"width": 32}),
+    "mobilenet_v3": Architecture("mobilenet_v3", {"size": ("large", "small")}),
 }
 NAMES = tuple(ARCHITECTURES)
 

@@ -11,7 +11,8 @@ def build(network_id: str, *, channels: int, classes: int, image_size: int) -> C
     """Build a network for square images with `channels` channels and `image_size` pixels a side.
 
     The weights are drawn from torch's global generator alone: seed it with `torch.manual_seed`
-    for the same network again. No pretrained weights are ever used.
+    for the same network again. Every layer has PyTorch's default initialisation, as in the code
+    of EVA's authors, and no pretrained weights are ever used.
 
     Each family's module has one function per network, which takes `channels`, `image_size` and
     the options as keywords and returns the body and the size D of its features.

@@ -2,8 +2,7 @@
 
 The default stem is the one for small images: a 3×3 convolution of stride 1 and no max-pool. The
 stem `7x7` is that of the paper for ImageNet (stride 2, then a 3×3 max-pool of stride 2), and costs
-1/16 of the work; it is the sensible choice for 224 pixels. Weights have PyTorch's default
-initialisation, as in the code of EVA's authors.
+1/16 of the work; it is the sensible choice for 224 pixels.
 """
 
 from torch import Tensor, nn
