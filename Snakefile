@@ -1,0 +1,87 @@
+"""medcoreset: from training images to coresets, retrained models, tables and figures.
+
+    snakemake --cores all                     the experiment `demo`, on bundled real images
+    snakemake --cores all eva_table1          one table or figure of a paper
+    snakemake --cores all eva                 all of EVA's (`deepcore`, `all` likewise)
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+# Jobs run `python -m medcoreset` in their own environments, where the package is not installed.
+PACKAGE = f"{workflow.basedir}/workflow"
+sys.path.insert(0, PACKAGE)
+os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+
+from medcoreset.errors import UserError
+from medcoreset.study import configuration, plan
+from medcoreset.study.jobs import Jobs, optional_flags, seed_list
+
+try:
+    study = configuration.load(config)
+except UserError as mistake:
+    sys.exit(f"medcoreset: {mistake}")
+
+jobs = Jobs(study)
+
+
+wildcard_constraints:
+    dataset=r"[^/]+",
+    protocol=r"[^/]+",
+    surrogate=r"[^/]+",
+    variant=r"[^/]+",
+    network=r"[^/]+",
+    rate=r"[0-9.e-]+",
+    seeds=r"[0-9,-]+",
+    experiment=r"[^/]+",
+    figure="|".join(configuration.FIGURES),
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/surrogates.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/coresets.smk"
+include: "workflow/rules/retraining.smk"
+include: "workflow/rules/artefacts.smk"
+
+
+for name, experiment in study.experiments.items():
+
+    rule:
+        name:
+            name
+        default_target: name == "demo"
+        input:
+            plan.artefacts(experiment),
+
+
+for group in ("eva", "deepcore"):
+
+    rule:
+        name:
+            group
+        input:
+            [
+                path
+                for experiment in study.experiments.values()
+                if experiment["group"] == group
+                for path in plan.artefacts(experiment)
+            ],
+
+
+rule all:
+    input:
+        rules.eva.input,
+        rules.deepcore.input,

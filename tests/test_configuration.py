@@ -1,0 +1,149 @@
+"""A mistake in the configuration is one line that names the key, the value, and what is allowed."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medcoreset.errors import UserError
+from medcoreset.study import configuration, plan
+from medcoreset.study.schema import schema
+from medcoreset.training.options import TrainingOptions
+from tests.conftest import ROOT
+
+TINY = ROOT / "tests" / "study"
+
+
+@pytest.fixture
+def edited(tmp_path: Path):
+    """Load the study after an edit of its experiment `tiny` or protocol `tiny`."""
+
+    def load(kind: str, **changes):
+        shutil.copytree(TINY, tmp_path / "study")
+        path = tmp_path / "study" / kind / "tiny.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+        return configuration.load({"studies": [str(tmp_path / "study")]})
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ratess": [0.1]}, ["unknown key 'ratess'", "rates"]),
+        ({"rates": [0]}, ["rates[0]", "0", "greater than 0"]),
+        ({"rates": [0.1, 1.5]}, ["rates[1]", "1.5", "at most 1"]),
+        ({"rates": "0.1"}, ["rates", "'0.1'", "array"]),
+        ({"seeds": [-1]}, ["seeds[0]", "-1", "at least 0"]),
+        ({"methods": {"evva": {}}}, ["methods", "'evva'", "eva"]),
+        ({"methods": {"el2n": {"epoch": 3}}}, ["methods.el2n", "epoch", "epochs"]),
+        ({"methods": {"el2n": {"epochs": 7}}}, ["methods.el2n", "7", "6"]),
+        ({"methods": {"ccs": {"beta": {0.3: 0.1}}}}, ["methods.ccs.beta", "0.1", "0.3"]),
+        ({"methods": {"aum": {"window_pairs": [[1, 2]]}}}, ["methods.aum", "window_pairs", "eva"]),
+        ({"methods": {"eva": {"length": 3, "early": 1, "late": 3}}}, ["methods.eva", "overlap"]),
+        ({"methods": {"eva": {"length": 3, "early": 1, "late": 5}}}, ["methods.eva", "7", "6"]),
+        ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
+        ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),
+        ({"datasets": ["chestmnist"]}, ["datasets", "chestmnist", "multi-label"]),
+        ({"networks": ["resnet19"]}, ["networks", "resnet19", "resnet18"]),
+        ({"networks": ["lenet+depth=3"]}, ["networks", "depth", "width"]),
+        ({"protocols": ["cleen"]}, ["protocols", "'cleen'", "clean"]),
+        ({"protocols": ["tiny:best"]}, ["protocols", "'best'", "best_val"]),
+        ({"figures": ["pie"]}, ["figures", "'pie'", "gallery"]),
+        ({"published": ["eva_table9"]}, ["published", "'eva_table9'", "eva_table1"]),
+        ({"surrogate": {"network": "lenet", "epoch": 3}}, ["surrogate", "'epoch'", "epochs"]),
+    ],
+)
+def test_mistake_in_an_experiment_is_one_line(edited, changes, words):
+    with pytest.raises(UserError) as mistake:
+        edited("experiments", **changes)
+    message = str(mistake.value)
+    assert "tiny.yaml" in message
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"training": {"learning_rate": 0.1}}, ["learning_rate", "lr"]),
+        ({"training": {"batch_size": "many"}}, ["batch_size", "many"]),
+        ({"training": {"schedule": "warm"}}, ["schedule", "warm", "cosine"]),
+        ({"selection": {"rounding": "up"}}, ["rounding", "'up'", "ceil"]),
+        ({"extends": "cleen"}, ["extends", "'cleen'", "clean"]),
+        ({"extends": "tiny"}, ["extends itself"]),
+    ],
+)
+def test_mistake_in_a_protocol_is_one_line(edited, changes, words):
+    with pytest.raises(UserError) as mistake:
+        edited("protocols", **changes)
+    assert all(word in str(mistake.value) for word in ["tiny.yaml", *words]), mistake.value
+
+
+def test_unknown_configuration_key_stops_snakemake_with_one_line(snakemake, tmp_path):
+    outcome = snakemake(tmp_path, "-n", "--config", "dvice=cpu")
+    assert outcome.returncode != 0
+    assert outcome.stderr.strip().count("\n") == 0
+    assert "'dvice'" in outcome.stderr
+    assert "device" in outcome.stderr
+
+
+def test_every_experiment_of_the_papers_is_planned():
+    study = configuration.load({})
+    for name, experiment in study.experiments.items():
+        specification = plan.specification(study, experiment)
+        assert len(specification["runs"]) == len(list(plan.cells(study, experiment))), name
+    table1 = study.experiments["eva_table1"]
+    organs = [run for run in plan.runs(study, table1) if run.dataset == "organsmnist"]
+    assert len(organs) == 36  # jobs of three seeds each: 108 trainings
+    assert len({run for run in plan.runs(study, table1)}) == len(plan.metrics(study, table1))
+
+
+def test_experiments_share_runs():
+    study = configuration.load({})
+    figure3 = plan.runs(study, study.experiments["eva_figure3"])
+    assert figure3 == plan.runs(study, study.experiments["eva_figure4"])
+    table1 = set(plan.runs(study, study.experiments["eva_table1"]))
+    assert table1 & set(figure3), "the dual-window variance is Table 1's EVA"
+
+
+def test_published_windows_are_those_of_the_appendix():
+    assert configuration.published_windows("organsmnist", 0.1, "") == (100, 190)
+    with pytest.raises(UserError, match="no published windows for digits"):
+        configuration.published_windows("digits", 0.1, "here")
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2], [3, 4], [0, 2, 5], [7, 1]])
+def test_seeds_survive_their_path_component(seeds):
+    assert plan.parse_seeds(plan.format_seeds(seeds)) == sorted(seeds)
+
+
+def test_surrogate_identity_splits_into_network_and_its_own():
+    network, own = configuration.split_surrogate("resnet18+width=8+epochs=5+seed=2")
+    assert (network, own) == ("resnet18+width=8", {"epochs": 5, "seed": 2})
+
+
+def test_planning_imports_no_torch():
+    code = (
+        "import sys; from medcoreset.study import configuration, plan, jobs;"
+        "configuration.load({}); sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_documentation_names_every_key():
+    text = (ROOT / "config" / "README.md").read_text()
+    for kind in ("config", "experiment", "protocol"):
+        for key in schema(kind)["properties"]:
+            assert f"`{key}`" in text, f"config/README.md lacks `{key}` of {kind}"
+    for option in fields(TrainingOptions):
+        assert f"`{option.name}`" in text, f"config/README.md lacks training option {option.name}"
+
+
+def test_default_configuration_has_only_known_keys():
+    given = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    assert set(given) <= set(schema("config")["properties"])

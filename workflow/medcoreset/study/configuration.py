@@ -1,0 +1,272 @@
+"""Configuration, protocols and experiments: read, validated, and resolved before any job starts."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from medcoreset import methods, networks
+from medcoreset.datasets import catalog
+from medcoreset.errors import UserError
+from medcoreset.figures import FIGURES
+from medcoreset.methods import variants
+from medcoreset.study.schema import ROOT, read_yaml, validated
+from medcoreset.training.options import TrainingOptions
+from medcoreset.training.reporting import RULES
+
+PUBLISHED = ROOT / "config" / "published"
+PUBLISHED_TABLES = [PUBLISHED / "eva.csv", PUBLISHED / "deepcore.csv"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a number is obtained: training, selection, and the reporting rule."""
+
+    name: str
+    description: str
+    training: TrainingOptions
+    surrogate: TrainingOptions
+    rounding: str = "ceil"
+    balance: str = "global"
+    missing: str = "masked"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table with its figures, as its file states it, with the defaults filled in."""
+
+    name: str
+    source: Path
+    content: dict[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    @property
+    def has_table(self) -> bool:
+        """Whether networks are trained; a figure of the surrogates alone has no table."""
+        return bool(self["networks"] and self["seeds"])
+
+    @property
+    def surrogates(self) -> list[str]:
+        """Identities of the surrogates, `NETWORK[+epochs=E]+seed=S`."""
+        given = self["surrogate"]
+        names = given["network"] if isinstance(given["network"], list) else [given["network"]]
+        own = {key: given[key] for key in ("epochs", "seed") if key in given}
+        return [name + "".join(f"+{key}={value}" for key, value in own.items()) for name in names]
+
+
+def split_surrogate(identity: str) -> tuple[str, dict[str, int]]:
+    """Split a surrogate's identity into its network's and what is its own: epochs, seed."""
+    name, *options = identity.split("+")
+    own = {"epochs", "seed"}
+    pairs = [option.partition("=") for option in options]
+    network = "+".join([name, *(f"{key}={value}" for key, _, value in pairs if key not in own)])
+    return network, {key: int(value) for key, _, value in pairs if key in own}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that was configured; experiments and protocols by name."""
+
+    config: dict[str, Any]
+    folders: list[Path] = field(default_factory=list)
+
+    @cached_property
+    def protocol_files(self) -> dict[str, Path]:
+        """Files of the protocols by name."""
+        return self._files("protocols")
+
+    @cached_property
+    def _protocol_contents(self) -> dict[str, dict[str, Any]]:
+        files = self.protocol_files.items()
+        return {name: validated(read_yaml(path), "protocol", path) for name, path in files}
+
+    @cached_property
+    def protocols(self) -> dict[str, Protocol]:
+        """Protocols by name, with the values of those that they extend."""
+        return {name: self._protocol(name) for name in self.protocol_files}
+
+    def lineage(self, name: str) -> list[str]:
+        """Return a protocol's name and those of the protocols that it extends, nearest first."""
+        chain = [name]
+        while parent := self._protocol_contents[chain[-1]].get("extends"):
+            source = f"{self.protocol_files[chain[-1]]}: extends"
+            _known(source, "protocol", parent, self.protocol_files)
+            if parent in chain:
+                raise UserError(f"{source}: {name} extends itself through {parent}")
+            chain.append(parent)
+        return chain
+
+    def _protocol(self, name: str) -> Protocol:
+        merged: dict[str, dict[str, Any]] = {"training": {}, "surrogate": {}, "selection": {}}
+        for ancestor in reversed(self.lineage(name)):
+            for section, values in merged.items():
+                values |= self._protocol_contents[ancestor].get(section, {})
+        source, options = f"{self.protocol_files[name]}", TrainingOptions.from_mapping
+        return Protocol(
+            name,
+            self._protocol_contents[name]["description"],
+            _checked(source, options, merged["training"]),
+            _checked(source, options, merged["training"] | merged["surrogate"]),
+            **merged["selection"],
+        )
+
+    @cached_property
+    def experiments(self) -> dict[str, Experiment]:
+        """Experiments by name, each checked against everything that it names."""
+        found = {}
+        for name, path in self._files("experiments").items():
+            content = validated(read_yaml(path), "experiment", path)
+            content["methods"] = {key: entry or {} for key, entry in content["methods"].items()}
+            found[name] = Experiment(name, path, content)
+            self._check(found[name])
+        return found
+
+    def split_protocol(self, column: str) -> tuple[Protocol, str]:
+        """Return the protocol and the reporting rule of `RECIPE` or `RECIPE:RULE`."""
+        recipe, _, rule = column.partition(":")
+        protocol = self.protocols[recipe]
+        return protocol, rule or protocol.training.report
+
+    def options(
+        self, experiment: Experiment, key: str, dataset: str, protocol: str, rate: float
+    ) -> list[dict[str, Any]]:
+        """Return the method's options in one cell; several where windows are to be searched.
+
+        An option may be given per dataset, protocol and rate, as nested mappings of these names.
+        """
+        where = {"dataset": dataset, "protocol": protocol, "rate": f"{rate:g}"}
+        entry = {
+            name: _looked_up(value, where, f"{experiment.source}: methods.{key}.{name}")
+            for name, value in experiment["methods"][key].items()
+        }
+        method = entry.pop("method", key)
+        entry.pop("label", None)
+        pairs = entry.pop("window_pairs", None)
+        source = f"{experiment.source}: methods.{key}"
+        if pairs is None:
+            return [_checked(source, methods.parse_options, method, entry)]
+        if method != "eva":
+            raise UserError(f"{source}: window_pairs are of the method eva, not of {method}")
+        if pairs == "published":
+            pairs = [published_windows(dataset, rate, source)]
+        candidates = [entry | {"early": early, "late": late} for early, late in pairs]
+        return [_checked(source, methods.parse_options, method, each) for each in candidates]
+
+    def method_of(self, experiment: Experiment, key: str) -> str:
+        """Return the name of the method behind a row."""
+        return experiment["methods"][key].get("method", key)
+
+    def surrogate_training(self, protocol: Protocol, surrogate: str) -> TrainingOptions:
+        """Return how a surrogate is trained under a protocol."""
+        epochs = split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
+        return replace(protocol.surrogate, epochs=epochs)
+
+    def _files(self, kind: str) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for folder in [ROOT / "config", *self.folders]:
+            for path in sorted((folder / kind).glob("*.yaml")):
+                if path.stem in found:
+                    raise UserError(f"{path}: {found[path.stem]} has the same name")
+                found[path.stem] = path
+        return found
+
+    def _check(self, experiment: Experiment) -> None:
+        """Raise a UserError for whatever in an experiment does not exist or cannot be done."""
+        source = experiment.source
+        for dataset in experiment["datasets"]:
+            _checked(f"{source}: datasets", catalog.parse, dataset, self.config["datasets"])
+        for column in experiment["protocols"]:
+            recipe, _, rule = column.partition(":")
+            _known(f"{source}: protocols", "protocol", recipe, self.protocols)
+            if rule:
+                _known(f"{source}: protocols", "reporting rule", rule, RULES)
+        for network in experiment["networks"]:
+            _checked(f"{source}: networks", networks.check, network)
+        for surrogate in experiment.surrogates:
+            _checked(f"{source}: surrogate.network", networks.check, split_surrogate(surrogate)[0])
+        for figure in experiment["figures"]:
+            _known(f"{source}: figures", "figure", figure, FIGURES)
+        for table in experiment["published"]:
+            _known(f"{source}: published", "published table", table, published_tables())
+        for key in experiment["methods"]:
+            _known(f"{source}: methods", "method", self.method_of(experiment, key), methods.METHODS)
+            self._check_options(experiment, key)
+
+    def _check_options(self, experiment: Experiment, key: str) -> None:
+        method = methods.get(self.method_of(experiment, key))
+        for dataset in experiment["datasets"]:
+            for column in experiment["protocols"]:
+                protocol, _ = self.split_protocol(column)
+                for rate in experiment["rates"]:
+                    for options in self.options(experiment, key, dataset, protocol.name, rate):
+                        for surrogate in experiment.surrogates if method.check_epochs else []:
+                            epochs = self.surrogate_training(protocol, surrogate).epochs
+                            source = f"{experiment.source}: methods.{key}"
+                            _checked(source, method.check_epochs, epochs, **options)
+
+
+def load(config: Mapping[str, Any]) -> Study:
+    """Return the study that `config` (config/config.yaml, overridden by `--config`) describes.
+
+    Raises UserError, one line, for any mistake in it, in a protocol or in an experiment.
+    """
+    filled = validated(dict(config), "config", "configuration")
+    for folder in filled["studies"]:
+        if not Path(folder).is_dir():
+            raise UserError(f"configuration: studies: no such folder: {folder}")
+    study = Study(filled, [Path(folder) for folder in filled["studies"]])
+    _ = study.experiments
+    return study
+
+
+def published_tables() -> set[str]:
+    """Return the names of the tables in config/published/."""
+    return {row["table"] for path in PUBLISHED_TABLES for row in _rows(path)}
+
+
+def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]:
+    """Return the start epochs of EVA's windows that the paper's appendix G lists."""
+    rows = [row for row in _rows(PUBLISHED / "eva_windows.csv") if row["dataset"] == dataset]
+    for row in rows:
+        if float(row["rate"]) == rate:
+            return int(row["early_start"]), int(row["late_start"])
+    listed = ", ".join(row["rate"] for row in rows) or "no rate at all"
+    raise UserError(
+        f"{source}: no published windows for {dataset} at rate {rate:g} (listed: {listed}); "
+        "give window_pairs: [[EARLY, LATE]]"
+    )
+
+
+@cache
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _looked_up(value: Any, where: Mapping[str, str], source: str) -> Any:
+    """Descend through mappings by dataset, protocol and rate until a value is reached."""
+    while isinstance(value, dict):
+        keyed = {f"{key:g}" if isinstance(key, float | int) else key: v for key, v in value.items()}
+        key = next((name for name in where.values() if name in keyed), None)
+        if key is None:
+            cell = ", ".join(f"{axis} {name}" for axis, name in where.items())
+            raise UserError(f"{source}: nothing for {cell} (given: {', '.join(keyed)})")
+        value = keyed[key]
+    return value
+
+
+def _known(source: str, what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise UserError(f"{source}: unknown {what} {name!r} (known: {', '.join(sorted(known))})")
+
+
+def _checked(source: str, function: Any, *arguments: Any, **named: Any) -> Any:
+    """Call `function`; let its UserError say where the value stands."""
+    try:
+        return function(*arguments, **named)
+    except UserError as mistake:
+        raise UserError(f"{source}: {mistake}") from None

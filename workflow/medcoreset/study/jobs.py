@@ -1,0 +1,115 @@
+"""What each rule passes to its job: inputs, flags and resources, read back from the wildcards."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcoreset import methods
+from medcoreset.datasets import catalog
+from medcoreset.figures import FIGURES
+from medcoreset.methods import variants
+from medcoreset.study import plan
+from medcoreset.study.configuration import Study, split_surrogate
+from medcoreset.training.options import as_flags
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The slice of a study that one job uses, so that a change reruns exactly what depends on it."""
+
+    study: Study
+
+    def resource(self, kind: str, name: str) -> int:
+        """Return what a job of this kind asks for: threads, mem_mb, runtime (minutes), gpu."""
+        return self.study.config["resources"][kind][name]
+
+    def scaled(self, kind: str, name: str) -> Callable[..., int]:
+        """Return a resource that grows with every attempt, for jobs that ran out of it."""
+        return lambda wildcards, attempt: attempt * self.resource(kind, name)
+
+    def dataset_flags(self, dataset: str) -> str:
+        """Return where `medcoreset dataset` finds a dataset."""
+        config = self.study.config
+        own = config["datasets"].get(catalog.parse(dataset, config["datasets"]).base)
+        if own:
+            size = f" --image-size {own['image_size']}" if "image_size" in own else ""
+            return f"--file {shlex.quote(own['path'])}{size}"
+        given = {name: config[name] for name in ("data_dir", "mirror", "cache") if config[name]}
+        return _flags(given)
+
+    def surrogate_network(self, surrogate: str) -> str:
+        """Return the network of a surrogate."""
+        return split_surrogate(surrogate)[0]
+
+    def surrogate_flags(self, protocol: str, surrogate: str) -> str:
+        """Return the seed and the training options of a surrogate."""
+        training = self.study.surrogate_training(self.study.protocols[protocol], surrogate)
+        return f"--seed {split_surrogate(surrogate)[1]['seed']} {as_flags(training)}".strip()
+
+    def training_flags(self, protocol: str) -> str:
+        """Return the training options of a coreset run."""
+        return as_flags(self.study.protocols[protocol].training)
+
+    def training_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Return the coresets of a run; the full training set has none."""
+        if wildcards.variant == plan.FULL:
+            return {}
+        return {"coresets": plan.CORESETS.format(**wildcards)}
+
+    def method_flags(self, variant: str) -> str:
+        """Return a method and its options as `medcoreset score` and `coreset` take them."""
+        name, options = variants.parse(variant)
+        return " ".join([name, *(f"--set {key}={value}" for key, value in options.items())])
+
+    def method_sources(self, variant: str) -> list[str]:
+        """Return the files whose change changes the method."""
+        return [str(path) for path in methods.get(variants.parse(variant)[0]).sources]
+
+    def selection_inputs(self, wildcards: Any) -> dict[str, str]:
+        """Return what a method selects from: its scores, the evidence, or the labels alone."""
+        if wildcards.surrogate == plan.NO_SURROGATE:
+            return {}
+        if methods.get(variants.parse(wildcards.variant)[0]).ranks:
+            return {"scores": plan.SCORES.format(**wildcards)}
+        return {"evidence": plan.SURROGATE.format(**wildcards) + "/evidence"}
+
+    def selection_flags(self, protocol: str) -> str:
+        """Return how many samples a protocol selects, and from what."""
+        chosen = self.study.protocols[protocol]
+        names = ("rounding", "balance", "missing")
+        return _flags({name: getattr(chosen, name) for name in names})
+
+    def studies_flags(self) -> str:
+        """Return the further folders of experiments and protocols."""
+        return " ".join(f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders)
+
+    def experiment_files(self, experiment: str) -> list[Path]:
+        """Return the files that an experiment's plan is read from."""
+        chosen = self.study.experiments[experiment]
+        recipes = {self.study.split_protocol(column)[0].name for column in chosen["protocols"]}
+        names = dict.fromkeys(name for recipe in recipes for name in self.study.lineage(recipe))
+        return [chosen.source, *(self.study.protocol_files[name] for name in names)]
+
+    def table_flags(self, experiment: str, figure: str) -> str:
+        """Return the table that a figure is drawn from, if it is."""
+        if "table" not in FIGURES[figure]:
+            return ""
+        return f"--table {plan.EXPERIMENT.format(experiment=experiment)}/table.csv"
+
+
+def optional_flags(**given: Any) -> str:
+    """Return `--name value` for every input that a job has."""
+    return _flags({name: value for name, value in given.items() if value})
+
+
+def seed_list(seeds: str) -> str:
+    """Return the seeds of a path component as a command takes them."""
+    return ",".join(map(str, plan.parse_seeds(seeds)))
+
+
+def _flags(values: dict[str, Any]) -> str:
+    return " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items()
+    )

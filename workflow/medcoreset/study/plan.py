@@ -1,0 +1,244 @@
+"""The plan: which runs an experiment asks for, and where each result lies.
+
+A path is an identity. Experiments that ask for the same run name the same path, so it is computed
+once; what a job needs to know is read back from its wildcards.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medcoreset import methods
+from medcoreset.figures import FIGURES
+from medcoreset.methods import variants
+from medcoreset.study.configuration import Experiment, Study
+
+DATASET = "results/data/{dataset}.npz"
+SURROGATE = "results/surrogates/{dataset}/{protocol}/{surrogate}"
+SCORES = "results/scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
+WINDOWS = "results/windows/{dataset}/{protocol}/{surrogate}.npz"
+CORESETS = "results/coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
+RUN = "results/runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
+EXPERIMENT = "results/experiments/{experiment}"
+
+NO_SURROGATE = "none"
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A surrogate: network and seed, trained on a dataset under a protocol."""
+
+    dataset: str
+    protocol: str
+    surrogate: str
+
+    def path(self, pattern: str) -> str:
+        """Fill in one of the patterns above."""
+        return pattern.format(**asdict(self))
+
+
+@dataclass(frozen=True)
+class Run(Place):
+    """One coreset specification and the network trained on it, with all its seeds."""
+
+    variant: str
+    rate: str
+    network: str
+    seeds: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: a run, and how it is reported."""
+
+    run: Run
+    column: str
+    rule: str
+    key: str
+
+
+def format_seeds(seeds: list[int]) -> str:
+    """Return seeds as a path component, `0-2` for consecutive ones, else `0,2,5`."""
+    ordered = sorted(seeds)
+    if len(ordered) > 1 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]}-{ordered[-1]}"
+    return ",".join(map(str, ordered))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds that `format_seeds` wrote."""
+    first, dash, last = text.partition("-")
+    return list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
+
+
+def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
+    """Yield every number of an experiment; a window search yields one cell per candidate."""
+    seeds = format_seeds(experiment["seeds"])
+    for dataset in experiment["datasets"]:
+        for column in experiment["protocols"]:
+            protocol, rule = study.split_protocol(column)
+            for network in experiment["networks"]:
+                if experiment["full"]:
+                    run = Run(dataset, protocol.name, NO_SURROGATE, FULL, "1", network, seeds)
+                    yield Cell(run, column, rule, FULL)
+                for key in experiment["methods"]:
+                    for surrogate in _surrogates(study, experiment, key):
+                        for rate in experiment["rates"]:
+                            for options in study.options(
+                                experiment, key, dataset, protocol.name, rate
+                            ):
+                                run = Run(
+                                    dataset,
+                                    protocol.name,
+                                    surrogate,
+                                    variants.format(study.method_of(experiment, key), options),
+                                    f"{rate:g}",
+                                    network,
+                                    seeds,
+                                )
+                                yield Cell(run, column, rule, key)
+
+
+def _surrogates(study: Study, experiment: Experiment, key: str) -> list[str]:
+    method = methods.get(study.method_of(experiment, key))
+    return experiment.surrogates if method.uses_surrogate else [NO_SURROGATE]
+
+
+def runs(study: Study, experiment: Experiment) -> list[Run]:
+    """Return the distinct runs of an experiment, in the order of its table."""
+    return list(dict.fromkeys(cell.run for cell in cells(study, experiment)))
+
+
+def has_scores(run: Run) -> bool:
+    """Whether the run's method gives every sample a score."""
+    return run.variant != FULL and methods.get(variants.parse(run.variant)[0]).ranks
+
+
+def surrogates(study: Study, experiment: Experiment) -> list[Place]:
+    """Return the surrogates of an experiment; a figure may be drawn of them alone."""
+    return [
+        Place(dataset, protocol, surrogate)
+        for dataset in experiment["datasets"]
+        for protocol in _recipes(study, experiment)
+        for surrogate in experiment.surrogates
+    ]
+
+
+def artefacts(experiment: Experiment) -> list[str]:
+    """Return the files that an experiment's target makes."""
+    folder = EXPERIMENT.format(experiment=experiment.name)
+    suffixes = ("csv", "md", "tex") if experiment.has_table else ()
+    tables = [f"{folder}/table.{suffix}" for suffix in suffixes]
+    figures = [
+        f"{folder}/{figure}.{suffix}"
+        for figure in experiment["figures"]
+        for suffix in ("svg", "pdf", "png")
+    ]
+    return tables + figures
+
+
+def metrics(study: Study, experiment: Experiment) -> list[str]:
+    """Return the metrics files that an experiment's table is made of."""
+    return [run.path(RUN) + "/metrics.json" for run in runs(study, experiment)]
+
+
+def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str]:
+    """Return the files that a figure is drawn from, besides the table and the plan."""
+    needs = FIGURES[figure]
+    wanted: list[str] = []
+    for place in surrogates(study, experiment):
+        if "sources" in needs:
+            wanted += [place.path(DATASET), place.path(SURROGATE) + "/evidence"]
+        if "windows" in needs:
+            wanted.append(place.path(WINDOWS))
+    for run in runs(study, experiment):
+        if "scores" in needs and has_scores(run):
+            wanted.append(run.path(SCORES))
+        if "coresets" in needs and run.surrogate != NO_SURROGATE:
+            wanted.append(run.path(CORESETS))
+    if "table" in needs:
+        wanted.append(EXPERIMENT.format(experiment=experiment.name) + "/table.csv")
+    return list(dict.fromkeys(wanted))
+
+
+def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
+    """Return the resolved experiment that `table` and `figure` read: rows, columns, and files."""
+    every = list(cells(study, experiment))
+    selected = [cell for cell in every if cell.run.surrogate != NO_SURROGATE]
+    return {
+        "name": experiment.name,
+        "title": experiment["title"],
+        "published": experiment["published"],
+        "tolerance": experiment["tolerance"],
+        "notes": experiment["notes"],
+        "rates": experiment["rates"],
+        "methods": [{"key": key, "label": _label(study, experiment, key)} for key in _rows(experiment)],
+        "datasets": [{"key": name, "label": name} for name in experiment["datasets"]],
+        "networks": [{"key": name, "label": name} for name in experiment["networks"]],
+        "protocols": [
+            {"key": column, "label": column, "rule": study.split_protocol(column)[1]}
+            for column in experiment["protocols"]
+        ],
+        "runs": [_reported(cell) | {"metrics": cell.run.path(RUN) + "/metrics.json"} for cell in every],
+        "sources": [
+            _place(place)
+            | {"dataset_file": place.path(DATASET), "evidence": place.path(SURROGATE) + "/evidence"}
+            for place in surrogates(study, experiment)
+        ],
+        "scores": _distinct(
+            _place(cell.run)
+            | {"method": cell.key, "variant": cell.run.variant, "scores": cell.run.path(SCORES)}
+            for cell in selected
+            if has_scores(cell.run)
+        ),
+        "coresets": _distinct(
+            _place(cell.run)
+            | {
+                "method": cell.key,
+                "variant": cell.run.variant,
+                "rate": float(cell.run.rate),
+                "coreset": f"{cell.run.path(CORESETS)}/seed{experiment['seeds'][0]}.npz",
+            }
+            for cell in selected
+        ),
+        "windows": [
+            _place(place) | {"windows": place.path(WINDOWS)}
+            for place in surrogates(study, experiment)
+        ],
+    }
+
+
+def _rows(experiment: Experiment) -> list[str]:
+    return [*experiment["methods"], *([FULL] if experiment["full"] else [])]
+
+
+def _label(study: Study, experiment: Experiment, key: str) -> str:
+    if key == FULL:
+        return "Full"
+    own = experiment["methods"][key].get("label")
+    return own or methods.get(study.method_of(experiment, key)).label
+
+
+def _recipes(study: Study, experiment: Experiment) -> list[str]:
+    names = (study.split_protocol(column)[0].name for column in experiment["protocols"])
+    return list(dict.fromkeys(names))
+
+
+def _place(place: Place) -> dict[str, str]:
+    return {name: getattr(place, name) for name in ("dataset", "protocol", "surrogate")}
+
+
+def _reported(cell: Cell) -> dict[str, Any]:
+    return _place(cell.run) | {
+        "protocol": cell.column,
+        "rule": cell.rule,
+        "network": cell.run.network,
+        "method": cell.key,
+        "rate": float(cell.run.rate),
+        "variant": cell.run.variant,
+    }
+
+
+def _distinct(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({repr(entry): entry for entry in entries}.values())

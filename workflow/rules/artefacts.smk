@@ -1,0 +1,98 @@
+"""Tables and figures of an experiment.
+
+input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
+output: results/experiments/EXPERIMENT/: plan.json, table.csv, .md, .tex, FIGURE.svg, .pdf, .png
+"""
+
+
+rule describe_experiment:
+    input:
+        lambda wildcards: jobs.experiment_files(wildcards.experiment),
+    output:
+        plan=f"{plan.EXPERIMENT}/plan.json",
+    params:
+        studies=jobs.studies_flags(),
+    log:
+        "results/logs/describe_experiment/{experiment}.log",
+    benchmark:
+        "results/benchmarks/describe_experiment/{experiment}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.scaled("draw", "mem_mb"),
+        runtime=jobs.scaled("draw", "runtime"),
+    message:
+        "Resolving the plan of {wildcards.experiment}"
+    shell:
+        "python -m medcoreset describe {wildcards.experiment} {params.studies}"
+        " --out {output.plan} > {log} 2>&1"
+
+
+rule make_table:
+    input:
+        metrics=lambda wildcards: plan.metrics(study, study.experiments[wildcards.experiment]),
+        plan=f"{plan.EXPERIMENT}/plan.json",
+        published=configuration.PUBLISHED_TABLES,
+    output:
+        csv=report(
+            f"{plan.EXPERIMENT}/table.csv",
+            caption="../report/table.rst",
+            category="{experiment}",
+            labels={"result": "table"},
+        ),
+        markdown=f"{plan.EXPERIMENT}/table.md",
+        latex=f"{plan.EXPERIMENT}/table.tex",
+    params:
+        published=lambda wildcards, input: " ".join(f"--published {path}" for path in input.published),
+        out=lambda wildcards, output: Path(output.csv).parent,
+    log:
+        "results/logs/make_table/{experiment}.log",
+    benchmark:
+        "results/benchmarks/make_table/{experiment}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.scaled("draw", "mem_mb"),
+        runtime=jobs.scaled("draw", "runtime"),
+    message:
+        "Making the table of {wildcards.experiment}"
+    shell:
+        "python -m medcoreset table --spec {input.plan} {params.published}"
+        " --out {params.out} > {log} 2>&1"
+
+
+rule draw_figure:
+    input:
+        lambda wildcards: plan.figure_inputs(
+            study, study.experiments[wildcards.experiment], wildcards.figure
+        ),
+        plan=f"{plan.EXPERIMENT}/plan.json",
+    output:
+        svg=report(
+            f"{plan.EXPERIMENT}/{{figure}}.svg",
+            caption="../report/{figure}.rst",
+            category="{experiment}",
+            labels={"result": "{figure}"},
+        ),
+        pdf=f"{plan.EXPERIMENT}/{{figure}}.pdf",
+        png=f"{plan.EXPERIMENT}/{{figure}}.png",
+    params:
+        table=lambda wildcards: jobs.table_flags(wildcards.experiment, wildcards.figure),
+        out=lambda wildcards, output: Path(output.svg).with_suffix(""),
+    log:
+        "results/logs/draw_figure/{experiment}/{figure}.log",
+    benchmark:
+        "results/benchmarks/draw_figure/{experiment}/{figure}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.scaled("draw", "mem_mb"),
+        runtime=jobs.scaled("draw", "runtime"),
+    message:
+        "Drawing {wildcards.figure} of {wildcards.experiment}"
+    shell:
+        "python -m medcoreset figure {wildcards.figure} --spec {input.plan} {params.table}"
+        " --out {params.out} > {log} 2>&1"

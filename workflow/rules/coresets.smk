@@ -1,0 +1,37 @@
+"""Coresets, one per seed, of one method variant at one selection rate.
+
+input:  scores, or the surrogate's evidence for methods that do not score; labels alone for random
+output: results/coresets/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/SEEDS/seedS.npz
+"""
+
+
+rule select_coresets:
+    input:
+        unpack(lambda wildcards: jobs.selection_inputs(wildcards)),
+        dataset=plan.DATASET,
+        code=lambda wildcards: jobs.method_sources(wildcards.variant),
+    output:
+        coresets=directory(plan.CORESETS),
+    params:
+        method=lambda wildcards: jobs.method_flags(wildcards.variant),
+        evidence=lambda wildcards, input: optional_flags(
+            scores=input.get("scores"), evidence=input.get("evidence")
+        ),
+        protocol=lambda wildcards: jobs.selection_flags(wildcards.protocol),
+        seeds=lambda wildcards: seed_list(wildcards.seeds),
+    log:
+        "results/logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.log",
+    benchmark:
+        "results/benchmarks/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.tsv"
+    conda:
+        "../../envs/selection.yaml"
+    threads: jobs.resource("score", "threads")
+    resources:
+        mem_mb=jobs.scaled("score", "mem_mb"),
+        runtime=jobs.scaled("score", "runtime"),
+    message:
+        "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
+    shell:
+        "python -m medcoreset coreset {params.method} --dataset {input.dataset} {params.evidence}"
+        " --rate {wildcards.rate} {params.protocol} --seeds {params.seeds}"
+        " --out {output.coresets} > {log} 2>&1"

@@ -1,0 +1,28 @@
+"""Datasets in the canonical form.
+
+input:  the official file in `data_dir`, an own file, or the network
+output: results/data/DATASET.npz and .json
+"""
+
+
+rule prepare_dataset:
+    output:
+        images=plan.DATASET,
+        info="results/data/{dataset}.json",
+    params:
+        source=lambda wildcards: jobs.dataset_flags(wildcards.dataset),
+    log:
+        "results/logs/prepare_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/prepare_dataset/{dataset}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: jobs.resource("prepare", "threads")
+    resources:
+        mem_mb=jobs.scaled("prepare", "mem_mb"),
+        runtime=jobs.scaled("prepare", "runtime"),
+    message:
+        "Preparing {wildcards.dataset}"
+    shell:
+        "python -m medcoreset dataset {wildcards.dataset} {params.source}"
+        " --out {output.images} > {log} 2>&1"

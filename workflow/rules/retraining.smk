@@ -1,0 +1,40 @@
+"""Networks trained on coresets, all seeds of one coreset specification in one job.
+
+input:  results/data/DATASET.npz, the coresets (none for the full training set)
+output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/NETWORK/SEEDS/: metrics.json, predictions.npz
+"""
+
+
+rule train_network:
+    input:
+        unpack(lambda wildcards: jobs.training_inputs(wildcards)),
+        dataset=plan.DATASET,
+    output:
+        metrics=f"{plan.RUN}/metrics.json",
+        predictions=f"{plan.RUN}/predictions.npz",
+    params:
+        coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
+        training=lambda wildcards: jobs.training_flags(wildcards.protocol),
+        seeds=lambda wildcards: seed_list(wildcards.seeds),
+        device=study.config["device"],
+        out=lambda wildcards, output: Path(output.metrics).parent,
+    log:
+        "results/logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.log",
+    benchmark:
+        "results/benchmarks/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: jobs.resource("train", "threads")
+    resources:
+        mem_mb=jobs.scaled("train", "mem_mb"),
+        runtime=jobs.scaled("train", "runtime"),
+        gpu=jobs.resource("train", "gpu"),
+    message:
+        "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}"
+        " ({wildcards.protocol}), seeds {wildcards.seeds}"
+    shell:
+        "python -m medcoreset train --dataset {input.dataset} {params.coresets}"
+        " --protocol {wildcards.protocol} --surrogate {wildcards.surrogate}"
+        " --method {wildcards.variant} --rate {wildcards.rate} --network {wildcards.network}"
+        " --seeds {params.seeds} {params.training} --device {params.device} --threads {threads}"
+        " --out {params.out} > {log} 2>&1"

@@ -1,0 +1,59 @@
+"""Scores of every training sample.
+
+input:  results/surrogates/DATASET/PROTOCOL/SURROGATE/evidence
+output: results/scores/DATASET/PROTOCOL/SURROGATE/VARIANT.npz, one per method variant;
+        results/windows/DATASET/PROTOCOL/SURROGATE.npz, every pair of EVA's windows
+"""
+
+
+rule score_samples:
+    input:
+        dataset=plan.DATASET,
+        evidence=f"{plan.SURROGATE}/evidence",
+        code=lambda wildcards: jobs.method_sources(wildcards.variant),
+    output:
+        scores=plan.SCORES,
+    params:
+        method=lambda wildcards: jobs.method_flags(wildcards.variant),
+        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
+    log:
+        "results/logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log",
+    benchmark:
+        "results/benchmarks/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.tsv"
+    conda:
+        "../../envs/selection.yaml"
+    threads: jobs.resource("score", "threads")
+    resources:
+        mem_mb=jobs.scaled("score", "mem_mb"),
+        runtime=jobs.scaled("score", "runtime"),
+    message:
+        "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
+    shell:
+        "python -m medcoreset score {params.method} --dataset {input.dataset}"
+        " --evidence {input.evidence} --missing {params.missing} --out {output.scores} > {log} 2>&1"
+
+
+rule score_windows:
+    input:
+        dataset=plan.DATASET,
+        evidence=f"{plan.SURROGATE}/evidence",
+        code=jobs.method_sources("eva"),
+    output:
+        windows=plan.WINDOWS,
+    params:
+        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
+    log:
+        "results/logs/score_windows/{dataset}/{protocol}/{surrogate}.log",
+    benchmark:
+        "results/benchmarks/score_windows/{dataset}/{protocol}/{surrogate}.tsv"
+    conda:
+        "../../envs/selection.yaml"
+    threads: jobs.resource("score", "threads")
+    resources:
+        mem_mb=jobs.scaled("score", "mem_mb"),
+        runtime=jobs.scaled("score", "runtime"),
+    message:
+        "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"
+    shell:
+        "python -m medcoreset windows --dataset {input.dataset} --evidence {input.evidence}"
+        " --missing {params.missing} --out {output.windows} > {log} 2>&1"

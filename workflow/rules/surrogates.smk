@@ -1,0 +1,39 @@
+"""Surrogates, trained on the full training set while their training dynamics are recorded.
+
+input:  results/data/DATASET.npz
+output: results/surrogates/DATASET/PROTOCOL/SURROGATE/: evidence/, metrics.json, predictions.npz, model.pt
+"""
+
+
+rule train_surrogate:
+    input:
+        dataset=plan.DATASET,
+    output:
+        evidence=directory(f"{plan.SURROGATE}/evidence"),
+        metrics=f"{plan.SURROGATE}/metrics.json",
+        predictions=f"{plan.SURROGATE}/predictions.npz",
+        model=f"{plan.SURROGATE}/model.pt",
+    params:
+        network=lambda wildcards: jobs.surrogate_network(wildcards.surrogate),
+        training=lambda wildcards: jobs.surrogate_flags(wildcards.protocol, wildcards.surrogate),
+        device=study.config["device"],
+        budget=study.config["probs_budget_mb"],
+        out=lambda wildcards, output: Path(output.metrics).parent,
+    log:
+        "results/logs/train_surrogate/{dataset}/{protocol}/{surrogate}.log",
+    benchmark:
+        "results/benchmarks/train_surrogate/{dataset}/{protocol}/{surrogate}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: jobs.resource("surrogate", "threads")
+    resources:
+        mem_mb=jobs.scaled("surrogate", "mem_mb"),
+        runtime=jobs.scaled("surrogate", "runtime"),
+        gpu=jobs.resource("surrogate", "gpu"),
+    message:
+        "Training surrogate {wildcards.surrogate} on all of {wildcards.dataset} ({wildcards.protocol})"
+    shell:
+        "python -m medcoreset surrogate --dataset {input.dataset} --protocol {wildcards.protocol}"
+        " --network {params.network} {params.training}"
+        " --probs-budget-mb {params.budget} --device {params.device} --threads {threads}"
+        " --out {params.out} > {log} 2>&1"
