@@ -1,0 +1,88 @@
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from medcoreset import methods
+from medcoreset.datasets import canonical
+from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence
+from medcoreset.evidence.evidence import Missing
+from medcoreset.methods.options import split_settings
+from medcoreset.methods.registry import Balance
+from medcoreset.selection.budget import Rounding, budget
+from medcoreset.selection.files import read_scores, write_coresets
+from medcoreset.selection.select import check_scores, select
+
+
+@click.command(name="coreset")
+@click.argument("method")
+@click.option("--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz")
+@click.option("--evidence", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--scores", type=click.Path(path_type=Path), metavar="SCORES.npz")
+@click.option("--rate", type=float, required=True, help="Share to select, above 0, at most 1.")
+@click.option("--seeds", required=True, metavar="0,1,2", help="One coreset for each.")
+@click.option(
+    "--rounding",
+    type=click.Choice(get_args(Rounding)),
+    default="ceil",
+    show_default=True,
+    help="Of rate · N: up, or down as EVA's authors do.",
+)
+@click.option(
+    "--balance",
+    type=click.Choice(get_args(Balance)),
+    help="Select among all samples, or within each class; the default is the method's.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option.")
+@click.option(
+    "--missing",
+    type=click.Choice(get_args(Missing)),
+    default="masked",
+    show_default=True,
+    help="Leave out epochs that did not see a sample, or score it 0 in them.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+def command(
+    method: str,
+    dataset: Path,
+    evidence: Path | None,
+    scores: Path | None,
+    rate: float,
+    seeds: str,
+    rounding: Rounding,
+    balance: Balance | None,
+    settings: tuple[str, ...],
+    missing: Missing,
+    out: Path,
+) -> None:
+    """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
+    chosen = methods.get(method)
+    options = chosen.parse_options(split_settings(settings))
+    info = canonical.load_info(dataset)
+    labels = canonical.load_labels(dataset)
+    if evidence is None:
+        arrays = Evidence({"labels": labels}, name=info["name"])
+    else:
+        arrays = Evidence.load(evidence, name=info["name"], missing=missing)
+        arrays.check_labels(labels)
+    given = None
+    if scores is not None:
+        if not chosen.ranks:
+            raise UserError(f"--scores {scores}: {method} does not use scores")
+        given = read_scores(scores, method, chosen.scoring(options), info["sha256"])
+        check_scores(chosen, given, info["name"])
+    size = budget(rate, len(labels), rounding)
+    coresets = {
+        seed: select(
+            chosen, arrays, size, balance=balance, seed=seed, options=options, scores=given
+        )
+        for seed in _seeds(seeds)
+    }
+    write_coresets(out, coresets, info["sha256"])
+
+
+def _seeds(text: str) -> list[int]:
+    if not all(seed.isdecimal() for seed in text.split(",")):
+        raise UserError(f"--seeds {text}: expected integers from 0, separated by commas")
+    return [int(seed) for seed in text.split(",")]

@@ -1,0 +1,12 @@
+import click
+
+from medcoreset.methods import listing
+
+FORMATS = {"text": listing.as_text, "markdown": listing.as_markdown}
+
+
+@click.command(name="methods")
+@click.option("--format", "layout", type=click.Choice(list(FORMATS)), default="text")
+def command(layout: str) -> None:
+    """List the methods: the evidence each needs, its options with their defaults, its reference."""
+    click.echo(FORMATS[layout]())

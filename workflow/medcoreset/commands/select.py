@@ -1,0 +1,55 @@
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from medcoreset import methods
+from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence
+from medcoreset.evidence.evidence import Missing
+from medcoreset.methods.options import split_settings
+from medcoreset.methods.registry import Balance
+from medcoreset.selection.budget import budget
+from medcoreset.selection.files import write_selection
+from medcoreset.selection.select import select
+
+
+@click.command(name="select")
+@click.argument("method")
+@click.argument("evidence", type=click.Path(path_type=Path))
+@click.option("--rate", type=float, help="Share of the samples to select, above 0, at most 1.")
+@click.option("--count", type=int, help="Number of samples to select, in place of --rate.")
+@click.option(
+    "--balance",
+    type=click.Choice(get_args(Balance)),
+    help="Select among all samples, or within each class; the default is the method's.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option.")
+@click.option(
+    "--missing",
+    type=click.Choice(get_args(Missing)),
+    default="masked",
+    show_default=True,
+    help="Leave out epochs that did not see a sample, or score it 0 in them.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SELECTION.npz")
+def command(
+    method: str,
+    evidence: Path,
+    rate: float | None,
+    count: int | None,
+    balance: Balance | None,
+    seed: int,
+    settings: tuple[str, ...],
+    missing: Missing,
+    out: Path,
+) -> None:
+    """Select a coreset by METHOD from the arrays in EVIDENCE, an .npz file or a folder of .npy."""
+    chosen = methods.get(method)
+    options = chosen.parse_options(split_settings(settings))
+    if (rate is None) == (count is None):
+        raise UserError("give either --rate or --count")
+    arrays = Evidence.load(evidence, missing=missing)
+    size = budget(rate, len(arrays)) if count is None else count
+    write_selection(out, select(chosen, arrays, size, balance=balance, seed=seed, options=options))

@@ -1,0 +1,57 @@
+"""The arrays that evidence may hold, and which of them can be made from others."""
+
+from typing import NamedTuple
+
+
+class Array(NamedTuple):
+    """One kind of array: its shape in symbols, the kind of its values, and what it means.
+
+    The symbols are N samples, T epochs, C classes, D features, G gradient entries, V validation
+    samples, P preselected samples; a symbol stands for one size throughout a piece of evidence.
+    `kind` is one of integer, boolean, real (finite), probability, log_probability.
+    """
+
+    shape: tuple[str, ...]
+    kind: str
+    meaning: str
+
+
+ARRAYS = {
+    "labels": Array(("N",), "integer", "class of each sample, 0 … C−1"),
+    "probs": Array(("T", "N", "C"), "probability", "softmax outputs during training"),
+    "log_probs": Array(("T", "N", "C"), "log_probability", "their logarithms"),
+    "seen": Array(("T", "N"), "boolean", "whether the epoch recorded the sample (default: all)"),
+    "error_norm": Array(("T", "N"), "real", "‖p − y‖₂"),
+    "margin": Array(("T", "N"), "real", "p_y − max over k ≠ y of p_k"),
+    "logit_margin": Array(("T", "N"), "real", "the same of the logits"),
+    "target_prob": Array(("T", "N"), "real", "p_y"),
+    "entropy": Array(("T", "N"), "real", "−Σ p ln p"),
+    "correct": Array(("T", "N"), "boolean", "whether the prediction is the label"),
+    "logits": Array(("N", "C"), "real", "of the scoring model, evaluation mode"),
+    "final_probs": Array(("N", "C"), "probability", "softmax of `logits`"),
+    "features": Array(("N", "D"), "real", "penultimate features of the scoring model"),
+    "gradients": Array(("N", "G"), "real", "of each sample's loss"),
+    "similarity": Array(("N", "N"), "real", "between samples"),
+    "val_features": Array(("V", "D"), "real", "features of the validation samples"),
+    "val_probs": Array(("V", "C"), "probability", "softmax outputs for them"),
+    "val_labels": Array(("V",), "integer", "their classes"),
+    "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
+}
+
+_PROBABILITIES = (("probs", "labels"), ("log_probs", "labels"))
+
+# What an array can be made from, alternatives first to last. Gradients and similarity are implied
+# rather than made: the methods that use them need inner products only, not N × G or N × N numbers.
+RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "error_norm": _PROBABILITIES,
+    "margin": _PROBABILITIES,
+    "target_prob": _PROBABILITIES,
+    "entropy": _PROBABILITIES,
+    "correct": _PROBABILITIES,
+    # log p differs from the logits by a constant per sample; probabilities that underflow do not
+    # have that property any more, so `probs` will not do.
+    "logit_margin": (("log_probs", "labels"),),
+    "final_probs": (("logits",),),
+    "gradients": (("features", "final_probs", "labels"),),
+    "similarity": (("gradients",),),
+}

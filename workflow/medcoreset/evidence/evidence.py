@@ -1,0 +1,234 @@
+"""Evidence about the training samples: read lazily, checked, and completed from what there is."""
+
+import copy
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from medcoreset.errors import UserError
+from medcoreset.evidence import checks
+from medcoreset.evidence.arrays import ARRAYS, RECIPES
+from medcoreset.evidence.statistics import STATISTICS, softmax
+
+Missing = Literal["masked", "zero"]
+
+# Values of the dynamics in memory at a time: 32 MB of float64, whatever N, T and C are.
+BLOCK = 2**22
+
+
+class Evidence:
+    """What methods look at, about N samples.
+
+    `evidence[name]` is one of the arrays of `ARRAYS`, whole; `over_epochs` streams the per-epoch
+    statistics, which are derived from `probs` or `log_probs` if they are not there themselves.
+    Arrays in memory are checked when they arrive, memory-mapped ones where they are read.
+
+    `missing` says what a statistic is in an epoch that did not record the sample: `masked` leaves
+    the epoch out for that sample; `zero` scores it 0, as EVA's authors do.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        name: str = "evidence",
+        missing: Missing = "masked",
+    ) -> None:
+        self.name = name
+        self.missing = missing
+        self._arrays = {key: array for key, array in arrays.items() if key in ARRAYS}
+        self._sizes = checks.sizes(name, self._arrays)
+        self._rows: np.ndarray | None = None
+        checks.indices(name, self._arrays, self._sizes)
+        in_memory = [key for key, array in self._arrays.items() if not _is_mapped(array)]
+        checks.values(name, self._arrays, in_memory)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, name: str | None = None, missing: Missing = "masked"
+    ) -> "Evidence":
+        """Return the evidence in an `.npz` file, or in a folder of `.npy` files (memory-mapped).
+
+        Raises UserError if `path` is neither, or holds something that evidence cannot be.
+        """
+        path = Path(path)
+        if path.is_dir():
+            files = [path / f"{key}.npy" for key in ARRAYS]
+            arrays = {file.stem: _read_npy(file) for file in files if file.is_file()}
+        else:
+            arrays = _read_npz(path)
+        if not arrays:
+            raise UserError(f"{path} holds no evidence (known arrays: {', '.join(ARRAYS)})")
+        return cls(arrays, name=name or str(path), missing=missing)
+
+    def __len__(self) -> int:
+        """Return N."""
+        if self._rows is not None:
+            return len(self._rows)
+        if "N" not in self._sizes:
+            raise self._lacks("labels")
+        return self._sizes["N"]
+
+    @property
+    def classes(self) -> int:
+        """Return C, or one more than the highest label if no array has it as a dimension."""
+        if "C" in self._sizes:
+            return self._sizes["C"]
+        self.require("labels")
+        return int(self._arrays["labels"].max()) + 1
+
+    @property
+    def epochs(self) -> int:
+        """Return T, the number of epochs of the training dynamics."""
+        if "T" not in self._sizes:
+            raise self._lacks("error_norm")
+        return self._sizes["T"]
+
+    @property
+    def preselected(self) -> np.ndarray:
+        """Return the indices that are in the coreset from the start, int64 (P,), P ≥ 0."""
+        given = np.asarray(self._arrays.get("preselected", ()), dtype=np.int64)
+        if self._rows is None:
+            return given
+        position = np.full(self._sizes["N"], -1)
+        position[self._rows] = np.arange(len(self._rows))
+        return position[given][position[given] >= 0]
+
+    def has(self, name: str) -> bool:
+        """Return whether the array is there, or follows from what is there."""
+        return name in self._arrays or any(
+            all(map(self.has, ingredients)) for ingredients in RECIPES.get(name, ())
+        )
+
+    def require(self, *names: str) -> None:
+        """Raise a UserError that names the first array which is not there and does not follow."""
+        for name in names:
+            if not self.has(name):
+                raise self._lacks(name)
+
+    def check_labels(self, labels: np.ndarray) -> None:
+        """Raise a UserError unless this is about samples with these labels, int (N,)."""
+        if len(self) != len(labels) or not np.array_equal(self["labels"], labels):
+            raise UserError(
+                f"the evidence is not about the training samples of {self.name}: labels differ"
+            )
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return an array whole; labels as int64, `final_probs` from `logits` if need be."""
+        if name == "preselected":
+            return self.preselected
+        if name in self._arrays:
+            array = self._of_samples(name)
+            if _is_mapped(array):
+                checks.values(self.name, {name: array}, [name])
+            return array.astype(np.int64) if name == "labels" else array
+        if name == "final_probs" and "logits" in self._arrays:
+            return softmax(self["logits"])
+        raise self._lacks(name)
+
+    def take(self, indices: np.ndarray) -> "Evidence":
+        """Return the evidence about the samples `indices` alone, int (n,), numbered 0 … n−1.
+
+        Nothing is copied before it is read. Validation arrays stay whole; of `preselected`, those
+        among `indices` remain.
+        """
+        part = copy.copy(self)
+        indices = np.asarray(indices)
+        part._rows = indices if self._rows is None else self._rows[indices]
+        return part
+
+    def over_epochs(
+        self,
+        statistic: str,
+        reduce: Callable[[np.ndarray], np.ndarray],
+        start: int = 0,
+        stop: int | None = None,
+    ) -> np.ndarray:
+        """Return `reduce` of a per-epoch statistic in epochs [start, stop), float64 (N,).
+
+        `reduce` maps values (K, B) of B samples to (B,); it is called for one block of samples
+        after the other, so that memory stays bounded. Epochs are 0-based here. A value that was not
+        recorded is NaN, or 0 under `missing: zero` (but `correct`, which is no score, stays NaN).
+        """
+        self.require(statistic)
+        epochs = slice(start, self.epochs if stop is None else stop)
+        return np.concatenate(
+            [
+                reduce(self._block(statistic, epochs, part))
+                for part in self._blocks(epochs, statistic)
+            ]
+        )
+
+    def _blocks(self, epochs: slice, statistic: str) -> Iterator[slice]:
+        width = (epochs.stop - epochs.start) * (
+            1 if statistic in self._arrays else self._sizes["C"]
+        )
+        size = max(1, BLOCK // max(1, width))
+        for first in range(0, len(self), size):
+            yield slice(first, min(first + size, len(self)))
+
+    def _block(self, statistic: str, epochs: slice, part: slice) -> np.ndarray:
+        rows = part if self._rows is None else self._rows[part]
+        if statistic in self._arrays:
+            values = self._arrays[statistic][epochs, rows]
+        else:
+            values = self._derive(statistic, epochs, rows)
+        values = values.astype(np.float64)
+        unseen = ~self._arrays["seen"][epochs, rows].astype(bool) if "seen" in self._arrays else []
+        values[unseen] = 0
+        if np.isnan(values).any():
+            raise UserError(f"{self.name}: {statistic} has NaN in epochs that are marked as seen")
+        if self.missing == "masked" or statistic == "correct":
+            values[unseen] = np.nan
+        return values
+
+    def _derive(self, statistic: str, epochs: slice, rows: slice | np.ndarray) -> np.ndarray:
+        labels = self._arrays["labels"][rows]
+        source = "log_probs" if "log_probs" in self._arrays else "probs"
+        p = self._arrays[source][epochs, rows].astype(np.float32)
+        if source == "log_probs" and statistic != "logit_margin":
+            p = np.exp(p)
+        return STATISTICS[statistic](p, labels)
+
+    def _of_samples(self, name: str) -> np.ndarray:
+        array = self._arrays[name]
+        if self._rows is not None:
+            for axis, symbol in enumerate(ARRAYS[name].shape):
+                if symbol == "N":
+                    array = np.take(array, self._rows, axis=axis)
+        return array
+
+    def _lacks(self, name: str) -> UserError:
+        ways = [" and ".join(ingredients) for ingredients in RECIPES.get(name, ())]
+        there = ", ".join(key for key in ARRAYS if key in self._arrays)
+        return UserError(f"{self.name} lacks {' or '.join([name, *ways])} (it has {there})")
+
+
+def _is_mapped(array: np.ndarray) -> bool:
+    return isinstance(array, np.memmap)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is not a .npy file without pickles: {error}") from error
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise UserError(f"evidence {path} does not exist")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"evidence {path} is not an .npz file")
+    arrays = {}
+    with np.load(path, allow_pickle=False) as archive:
+        for key in archive.files:
+            if key in ARRAYS:
+                try:
+                    arrays[key] = archive[key]
+                except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                    raise UserError(f"{path}: {key} cannot be read: {error}") from error
+    return arrays

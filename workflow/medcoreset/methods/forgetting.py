@@ -1,0 +1,40 @@
+from typing import Literal
+
+import numpy as np
+
+from medcoreset.evidence import Evidence
+from medcoreset.methods.registry import ranking
+
+
+@ranking(
+    "forgetting",
+    label="Forgetting",
+    keep="highest",
+    needs=("correct",),
+    reference="Toneva et al., ICLR 2019, Definition 2.1",
+    cost="O(T·N)",
+    departs="code of CCS: samples that are never learned count 0 events, as if they were never "
+    "forgotten (`never_learned=0`); Toneva et al. rank them first (`never_learned=inf`)",
+)
+def forgetting(evidence: Evidence, *, never_learned: Literal["0", "inf"] = "0") -> np.ndarray:
+    """Count the epochs at which a sample goes from correct to wrong.
+
+    Consecutive records are compared: an epoch that did not see the sample is passed over. The state
+    before the first record is wrong, so that the first mistake forgets nothing. `never_learned` is
+    the score of a sample that is wrong in every record.
+    """
+    scores = evidence.over_epochs("correct", events)
+    if never_learned == "inf":
+        learned = evidence.over_epochs("correct", lambda correct: (correct == 1).any(axis=0))
+        scores[~learned] = np.inf
+    return scores
+
+
+def events(correct: np.ndarray) -> np.ndarray:
+    """Return the number of falls from 1 to 0 in correct (T, B), passing over NaN, float64 (B,)."""
+    count = np.zeros(correct.shape[1])
+    learned = np.zeros(correct.shape[1], dtype=bool)
+    for record in correct:
+        count += learned & (record == 0)
+        learned = (record == 1) | (learned & np.isnan(record))
+    return count

@@ -1,0 +1,188 @@
+"""What a method is, and the three decorators that register one.
+
+- `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
+- `@picking`: `pick(scores, count, rng, *, options) -> positions`; ranks by another method's scores
+  and chooses among them in its own way.
+- `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking.
+
+None of them deals with class balance, ties, preselected samples or budgets: the driver in
+`selection/select.py` does, for all.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from medcoreset.errors import UserError
+from medcoreset.methods.options import Option, options_of
+
+Balance = Literal["global", "class"]
+Keep = Literal["highest", "lowest"]
+Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
+
+
+class Picks(NamedTuple):
+    """What a selecting method returns: indices (M,) in picking order, and weights (M,) or None."""
+
+    indices: np.ndarray
+    weights: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered method. Exactly one of `score` (with or without `pick`) and `select` is set.
+
+    `needs` names the arrays of evidence, or is a function of the options that returns their names.
+    `keep` says which end of the scores is kept first (None: `pick` decides). `departs` says where
+    well-known public code computes something else. `check_epochs(epochs, **options)`, if set,
+    raises a UserError when the training dynamics are too short for the options.
+    """
+
+    name: str
+    label: str
+    summary: str
+    reference: str
+    cost: str
+    needs: Needs
+    options: dict[str, Option]
+    sources: tuple[Path, ...]
+    balance: Balance = "global"
+    departs: str = ""
+    score: Callable[..., np.ndarray] | None = None
+    score_options: frozenset[str] = frozenset()
+    keep: Keep | None = None
+    pick: Callable[..., np.ndarray] | None = None
+    select: Callable[..., Picks | np.ndarray] | None = None
+    check_epochs: Callable[..., None] | None = None
+
+    @property
+    def ranks(self) -> bool:
+        """Whether the method gives every sample a score."""
+        return self.score is not None
+
+    @property
+    def uses_surrogate(self) -> bool:
+        """Whether the method looks at anything that a model made."""
+        return callable(self.needs) or any(need != "labels" for need in self.needs)
+
+    def needed(self, options: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        """Return the names of the arrays that the method needs with these options."""
+        if not callable(self.needs):
+            return self.needs
+        return self.needs(**self.defaults() | dict(options or {}))
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the default of every option."""
+        return {name: option.default for name, option in self.options.items()}
+
+    def parse_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options, those in `given` parsed and the others at their defaults.
+
+        Raises UserError for an unknown option or a value that is not allowed.
+        """
+        values = self.defaults()
+        for name, value in given.items():
+            if name not in self.options:
+                allowed = ", ".join(self.options) or "none"
+                raise UserError(f"{self.name}: unknown option {name!r} (its options: {allowed})")
+            try:
+                values[name] = self.options[name].parse(value)
+            except (ValueError, KeyError):
+                raise UserError(
+                    f"{self.name}: {name} is {value!r}, allowed: {self.options[name].allowed}"
+                ) from None
+        return values
+
+    def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the options that the scores depend on."""
+        return {name: value for name, value in options.items() if name in self.score_options}
+
+
+METHODS: dict[str, Method] = {}
+
+
+def get(name: str) -> Method:
+    """Return the method of that name; a UserError lists the names if there is none."""
+    if name not in METHODS:
+        raise UserError(f"unknown method {name!r} (known: {', '.join(sorted(METHODS))})")
+    return METHODS[name]
+
+
+def ranking(
+    name: str, *, keep: Keep, needs: Needs, reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
+    """Register `score(evidence, *, options) -> (N,) float64`, of which one end is kept first."""
+
+    def decorate(score: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        fields = {"needs": needs, "reference": reference, "cost": cost, **about}
+        _register(name, score, score=score, keep=keep, **fields)
+        return score
+
+    return decorate
+
+
+def picking(
+    name: str, *, scores_of: Callable[..., np.ndarray], reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
+    """Register `pick(scores (n,), count, rng, *, options) -> positions (count,)`.
+
+    The scores are those of the ranking method `scores_of` with its default options.
+    """
+
+    def decorate(pick: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        (base,) = (method for method in METHODS.values() if method.score is scores_of)
+        fields = {"reference": reference, "cost": cost, "needs": base.needed(), **about}
+        builds_on = (scores_of, *fields.pop("builds_on", ()))
+        _register(name, pick, score=base.score, pick=pick, builds_on=builds_on, **fields)
+        return pick
+
+    return decorate
+
+
+def selecting(
+    name: str, *, needs: Needs, reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register `select(evidence, count, rng, *, options) -> indices (count,) or Picks`.
+
+    The indices are distinct, in the order of picking, and begin with `evidence.preselected`.
+    """
+
+    def decorate(select: Callable[..., Any]) -> Callable[..., Any]:
+        fields = {"needs": needs, "reference": reference, "cost": cost, **about}
+        _register(name, select, select=select, **fields)
+        return select
+
+    return decorate
+
+
+def _register(
+    name: str,
+    function: Callable[..., Any],
+    *,
+    builds_on: tuple[Callable[..., Any], ...] = (),
+    **fields: Any,
+) -> None:
+    source = Path(inspect.getfile(function))
+    if name in METHODS:
+        raise ValueError(f"two methods are named {name}: {METHODS[name].sources[0]} and {source}")
+    options = options_of(function)
+    METHODS[name] = Method(
+        name=name,
+        label=fields.pop("label", name),
+        summary=inspect.getdoc(function).partition("\n")[0],
+        options=options,
+        score_options=frozenset(options if "pick" not in fields else ()),
+        sources=tuple(dict.fromkeys([source, *_sources(builds_on)])),
+        **fields,
+    )
+
+
+def _sources(functions: tuple[Callable[..., Any], ...]) -> list[Path]:
+    """Return the files of functions of other methods, and the files that those build on."""
+    files = [Path(inspect.getfile(function)) for function in functions]
+    bases = [method for method in METHODS.values() if method.sources[0] in files]
+    return files + [path for base in bases for path in base.sources]

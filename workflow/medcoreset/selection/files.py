@@ -1,0 +1,103 @@
+"""The files of scores, window scores and coresets (`.npz` without pickles)."""
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcoreset.atomic import replacing, write_npz
+from medcoreset.errors import UserError
+from medcoreset.selection.select import Selection
+
+
+def write_selection(path: str | Path, selection: Selection, **more: str) -> None:
+    """Write a coreset: indices, scores and weights where there are any, method, options (JSON)."""
+    arrays = {"indices": selection.indices}
+    for name in ("scores", "weights"):
+        if getattr(selection, name) is not None:
+            arrays[name] = getattr(selection, name)
+    write_npz(path, **arrays, **_described(selection.method, selection.options, **more))
+
+
+def write_coresets(folder: str | Path, coresets: Mapping[int, Selection], dataset: str) -> None:
+    """Write the coreset of each seed to `folder`/seedS.npz; the folder appears whole or not at all.
+
+    `dataset` is the SHA-256 of the dataset that the coresets were selected from.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        made = Path(temporary) / folder.name
+        for seed, selection in coresets.items():
+            write_selection(made / f"seed{seed}.npz", selection, dataset_sha256=dataset)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(made, folder)
+
+
+def write_scores(
+    path: str | Path, scores: np.ndarray, method: str, options: Mapping[str, Any], dataset: str
+) -> None:
+    """Write scores (N,) with the method, the options they depend on, and the dataset's SHA-256."""
+    write_npz(path, scores=scores, **_described(method, options, dataset_sha256=dataset))
+
+
+def read_scores(
+    path: str | Path, method: str, options: Mapping[str, Any], dataset: str
+) -> np.ndarray:
+    """Return scores (N,) that `write_scores` wrote for this method, these options, this dataset.
+
+    Raises UserError if they are of another one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            scores = file["scores"]
+            found = {key: str(file[key]) for key in ("method", "options", "dataset_sha256")}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not a file of scores: {error}") from error
+    expected = {"method": method, "options": _json(options), "dataset_sha256": dataset}
+    for key, value in expected.items():
+        if found[key] != value:
+            raise UserError(f"{path}: its {key} is {found[key]}, not {value}")
+    return scores
+
+
+def write_windows(
+    path: str | Path,
+    pairs: np.ndarray,
+    rows: Iterable[np.ndarray],
+    samples: int,
+    options: Mapping[str, Any],
+    dataset: str,
+) -> None:
+    """Write the scores (P, N), float32, of window pairs (P, 2), one row after the other.
+
+    The rows are never in memory together: all pairs of a large training set are gigabytes.
+    """
+    pairs = np.asarray(pairs, dtype=np.int64)
+    layout = {"descr": "<f4", "fortran_order": False, "shape": (len(pairs), samples)}
+    description = _described("eva", options, dataset_sha256=dataset)
+    with replacing(path) as temporary:
+        np.savez(temporary, pairs=pairs, length=np.int64(options["length"]), **description)
+        with (
+            zipfile.ZipFile(temporary, "a") as archive,
+            archive.open(zipfile.ZipInfo("scores.npy"), "w", force_zip64=True) as member,
+        ):
+            np.lib.format.write_array_header_1_0(member, layout)
+            for row in rows:
+                member.write(row.astype("<f4").data)
+
+
+def _described(method: str, options: Mapping[str, Any], **more: str) -> dict[str, np.ndarray]:
+    texts = {"method": method, "options": _json(options), **more}
+    return {name: np.array(text) for name, text in texts.items()}
+
+
+def _json(options: Mapping[str, Any]) -> str:
+    return json.dumps(dict(options), sort_keys=True)

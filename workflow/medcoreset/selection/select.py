@@ -1,0 +1,189 @@
+"""The one driver of all methods: budget per class, preselected samples, ties, order of picking."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence
+from medcoreset.methods.registry import Balance, Method, Picks
+from medcoreset.seeding import generator
+from medcoreset.selection.budget import class_budgets
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A coreset: indices int64 (M,) in picking order, weights (M,) or None, scores (N,) or None."""
+
+    method: str
+    options: dict[str, Any]
+    indices: np.ndarray
+    scores: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The samples among which one run of a method picks: a class, or all."""
+
+    members: np.ndarray
+    preselected: np.ndarray
+    count: int
+    rng: np.random.Generator
+
+
+def score(
+    method: Method, evidence: Evidence, options: Mapping[str, Any] | None = None
+) -> np.ndarray:
+    """Return the raw scores of the method's definition, float64 (N,).
+
+    Raises UserError if evidence is missing, a score is NaN, or a method that keeps the
+    best-ranked cannot tell any two samples apart.
+    """
+    options = method.parse_options(options or {})
+    if method.score is None:
+        raise UserError(f"{method.name} does not score samples: it selects them directly")
+    _require(method, evidence, options)
+    scores = np.asarray(method.score(evidence, **method.scoring(options)), dtype=np.float64)
+    check_scores(method, scores, evidence.name)
+    return scores
+
+
+def check_scores(method: Method, scores: np.ndarray, source: str) -> None:
+    """Raise a UserError if scores (N,) cannot rank the samples of `source`."""
+    undefined = np.flatnonzero(np.isnan(scores))
+    if len(undefined):
+        raise UserError(
+            f"{method.name} on {source}: the scores of {len(undefined)} of {len(scores)} samples are "
+            f"NaN, first that of sample {undefined[0]} (was it seen in the epochs that are used?)"
+        )
+    if method.keep and len(scores) > 1 and scores.min() == scores.max():
+        raise UserError(
+            f"{method.name} on {source}: all scores are equal ({scores[0]:g}), they rank nothing"
+        )
+
+
+def select(
+    method: Method,
+    evidence: Evidence,
+    count: int,
+    *,
+    balance: Balance | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    scores: np.ndarray | None = None,
+) -> Selection:
+    """Return a coreset of exactly `count` samples, those in `evidence.preselected` among them.
+
+    `balance: class` runs the method within each class, on largest-remainder budgets; scores are
+    always those of the whole training set. The default is the method's own. Scores (N,) that were
+    computed before may be given. Preselected samples come first, then the picks, class after class.
+
+    Equal scores are ordered by a permutation drawn from the seed's stream `ties`, one for all
+    classes and rates: a coreset of some seed contains the smaller ones of the same ranking.
+    Raises UserError for a count outside 1 … N or below the number of preselected samples.
+    """
+    options = method.parse_options(options or {})
+    _check_count(count, evidence)
+    if method.ranks:
+        scores = score(method, evidence, options) if scores is None else scores
+        ties = generator(seed, "ties").permutation(len(evidence))
+    else:
+        _require(method, evidence, options)
+    preselected, picked = [], []
+    for group in _groups(evidence, count, balance or method.balance, seed):
+        if method.ranks:
+            picks = _pick(method, scores, ties, group, options)
+        else:
+            picks = _select(method, evidence, group, options)
+        given = len(group.preselected)
+        preselected.append(_part(picks, slice(given)))
+        picked.append(_part(picks, slice(given, None)))
+    indices, weights = _joined(preselected + picked)
+    return Selection(method.name, options, indices, scores, weights)
+
+
+def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> None:
+    try:
+        evidence.require(*method.needed(options))
+    except UserError as lack:
+        raise UserError(f"{method.name}: {lack}") from None
+
+
+def _check_count(count: int, evidence: Evidence) -> None:
+    if not 1 <= count <= len(evidence):
+        raise UserError(f"count is {count}, but it is to be from 1 to {len(evidence)}, the samples")
+    if len(evidence.preselected) > count:
+        raise UserError(
+            f"{len(evidence.preselected)} samples are preselected, more than the {count} to select"
+        )
+
+
+def _groups(evidence: Evidence, count: int, balance: Balance, seed: int) -> Iterator[_Group]:
+    preselected = evidence.preselected
+    if balance == "global":
+        everyone = np.arange(len(evidence))
+        yield _Group(everyone, preselected, count, generator(seed, "selection"))
+        return
+    labels = evidence["labels"]
+    sizes = np.bincount(labels)
+    taken = np.bincount(labels[preselected], minlength=len(sizes))
+    for label, budget in enumerate(class_budgets(sizes, count, taken)):
+        if budget:
+            given = preselected[labels[preselected] == label]
+            rng = generator(seed, "selection", label)
+            yield _Group(np.flatnonzero(labels == label), given, int(budget), rng)
+
+
+def _pick(
+    method: Method, scores: np.ndarray, ties: np.ndarray, group: _Group, options: Mapping[str, Any]
+) -> Picks:
+    pool = np.setdiff1d(group.members, group.preselected, assume_unique=True)
+    count = group.count - len(group.preselected)
+    if method.pick is None:
+        best_first = -scores[pool] if method.keep == "highest" else scores[pool]
+        positions = np.lexsort((ties[pool], best_first))[:count]
+    elif count:
+        positions = method.pick(scores[pool], count, group.rng, **options)
+    else:
+        positions = []
+    picked = pool[np.asarray(positions, dtype=np.int64)]
+    return _verified(method, Picks(np.concatenate([group.preselected, picked])), group)
+
+
+def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[str, Any]) -> Picks:
+    whole = len(group.members) == len(evidence)
+    part = evidence if whole else evidence.take(group.members)
+    picks = method.select(part, group.count, group.rng, **options)
+    if not isinstance(picks, Picks):
+        picks = Picks(np.asarray(picks))
+    return _verified(method, Picks(group.members[picks.indices], picks.weights), group)
+
+
+def _verified(method: Method, picks: Picks, group: _Group) -> Picks:
+    """Return the picks if they are what a method owes; a method that errs is a bug of its own."""
+    given = len(group.preselected)
+    if (
+        picks.indices.shape != (group.count,)
+        or len(np.unique(picks.indices)) != group.count
+        or not np.array_equal(picks.indices[:given], group.preselected)
+        or (picks.weights is not None and np.shape(picks.weights) != (group.count,))
+    ):
+        raise AssertionError(
+            f"{method.name} did not pick {group.count} distinct samples, preselected first"
+        )
+    return picks
+
+
+def _part(picks: Picks, which: slice) -> Picks:
+    weights = picks.weights
+    return Picks(picks.indices[which], None if weights is None else weights[which])
+
+
+def _joined(parts: list[Picks]) -> tuple[np.ndarray, np.ndarray | None]:
+    indices = np.concatenate([part.indices for part in parts]).astype(np.int64)
+    if any(part.weights is None for part in parts):
+        return indices, None
+    return indices, np.concatenate([part.weights for part in parts]).astype(np.float64)
