@@ -1,0 +1,90 @@
+"""Options: defaults, conversion, messages, flags."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcoreset.errors import UserError
+from medcoreset.training.flags import training_flags
+from medcoreset.training.options import TrainingOptions, as_flags
+from medcoreset.training.reporting import RULES, recorded
+
+
+def parsed(text: str) -> TrainingOptions:
+    found = []
+
+    @click.command()
+    @training_flags
+    def command(**training: object) -> None:
+        found.append(TrainingOptions.from_mapping(training))
+
+    result = CliRunner().invoke(command, text.split())
+    assert result.exit_code == 0, result.output
+    return found[0]
+
+
+@given(
+    options=st.builds(
+        TrainingOptions,
+        lr=st.floats(1e-3, 10),
+        optimizer=st.sampled_from(["sgd", "adam"]),
+        drop_last=st.booleans(),
+        batch_size=st.integers(2, 512),
+        channels=st.sampled_from([0, 1, 3]),
+        schedule=st.sampled_from(["cosine", "multistep"]),
+        milestones=st.lists(st.floats(0.1, 1), min_size=1, max_size=3).map(tuple),
+    )
+)
+def test_flags_give_the_options_back(options):
+    assert parsed(as_flags(options)) == options
+
+
+def test_the_defaults_need_no_flag():
+    assert as_flags(TrainingOptions()) == ""
+    assert parsed("") == TrainingOptions()
+
+
+def test_yaml_values_are_converted():
+    options = TrainingOptions.from_mapping({"lr": "5e-2", "momentum": 0, "nesterov": False})
+    assert (options.lr, options.momentum) == (0.05, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"learning_rate": 1}, "unknown option 'learning_rate'; known: optimizer, lr"),
+        ({"optimizer": "lion"}, "optimizer: 'lion' is not one of sgd, adam"),
+        ({"lr": "fast"}, "lr: 'fast' is not a number"),
+        ({"lr": 0}, "lr: 0.0 must be above 0"),
+        ({"epochs": 1.5}, "epochs: 1.5 is not an integer"),
+        ({"epochs": 0}, "epochs: 0 must be at least 1"),
+        ({"batch_size": 1}, "batch_size: 1 must be at least 2"),
+        ({"drop_last": "yes"}, "drop_last: 'yes' is not true or false"),
+        ({"milestones": [0.5, 1.5]}, "must be at most 1"),
+        ({"schedule": "multistep"}, "milestones: schedule multistep needs"),
+        ({"min_lr": 1}, "min_lr: 1.0 is above lr 0.1"),
+        ({"momentum": 0}, "nesterov: true needs momentum"),
+        ({"report": "best"}, "report: 'best' is not one of published, clean"),
+    ],
+)
+def test_a_mistake_names_key_value_and_what_is_allowed(mapping, message):
+    with pytest.raises(UserError) as mistake:
+        TrainingOptions.from_mapping(mapping)
+    assert message in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+
+
+def test_every_run_records_the_three_rules_and_its_own():
+    assert recorded("clean") == ("published", "clean", "best_val")
+    assert recorded("medmnist")[-1] == "medmnist"
+    assert RULES["published"].drop_incomplete == 512
+
+
+def test_the_options_import_no_torch():
+    code = "import sys, medcoreset.training.options; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,53 @@
+"""Stage `surrogate`: train on the full training set and dump the training dynamics."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medcoreset.training.flags import job_flags, training_flags
+from medcoreset.training.options import TrainingOptions
+
+
+@click.command()
+@job_flags
+@click.option("--seed", type=int, required=True, help="seed of initialisation, order, augmentation")
+@click.option(
+    "--probs-budget-mb",
+    type=float,
+    default=256,
+    show_default=True,
+    help="write the full probabilities of every epoch if they fit into this many MB",
+)
+@training_flags
+def command(
+    dataset: Path,
+    protocol: str,
+    network: str,
+    device: str,
+    threads: int,
+    checkpoint_seconds: float,
+    out: Path,
+    seed: int,
+    probs_budget_mb: float,
+    **training: Any,
+) -> None:
+    """Train a surrogate on the full training set and dump its training dynamics.
+
+    Writes DIR/evidence, DIR/model.pt, DIR/predictions.npz and DIR/metrics.json. Stopped by a
+    signal, it goes on from its last checkpoint when run again.
+    """
+    options = TrainingOptions.from_mapping(training)
+    from medcoreset.training.run import Job, train_surrogate
+
+    job = Job(
+        dataset=dataset,
+        network=network,
+        options=options,
+        out=out,
+        run={"protocol": protocol, "surrogate": network, "method": "full", "rate": 1.0},
+        device=device,
+        threads=threads,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    train_surrogate(job, seed, probs_budget_mb)

@@ -1,0 +1,79 @@
+"""Stage `train`: train a network on coresets, one run per seed, in one process."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medcoreset.errors import UserError
+from medcoreset.training.flags import job_flags, training_flags
+from medcoreset.training.options import TrainingOptions
+
+
+@click.command()
+@job_flags
+@click.option("--seeds", required=True, metavar="0,1,2", help="seeds, one run each")
+@click.option(
+    "--coresets",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="folder of seed0.npz …; the full training set if absent",
+)
+@click.option("--surrogate", required=True, help="network that the coreset was selected with")
+@click.option("--method", required=True, help="method variant that selected the coreset")
+@click.option("--rate", type=float, required=True, help="selection rate of the coreset")
+@click.option(
+    "--stack",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="seeds that are trained in step as one vectorised network",
+)
+@training_flags
+def command(
+    dataset: Path,
+    protocol: str,
+    network: str,
+    device: str,
+    threads: int,
+    checkpoint_seconds: float,
+    out: Path,
+    seeds: str,
+    coresets: Path | None,
+    surrogate: str,
+    method: str,
+    rate: float,
+    stack: int,
+    **training: Any,
+) -> None:
+    """Train a network on coresets, one run per seed.
+
+    Writes DIR/predictions.npz and DIR/metrics.json. Seeds that an earlier, equal job finished are
+    taken over; stopped by a signal, the job goes on from its last checkpoint when run again.
+    """
+    options = TrainingOptions.from_mapping(training)
+    numbers = _seeds(seeds)
+    from medcoreset.training.run import Job, train_coresets
+
+    job = Job(
+        dataset=dataset,
+        network=network,
+        options=options,
+        out=out,
+        run={"protocol": protocol, "surrogate": surrogate, "method": method, "rate": rate},
+        device=device,
+        threads=threads,
+        checkpoint_seconds=checkpoint_seconds,
+        stack=stack,
+    )
+    train_coresets(job, numbers, coresets)
+
+
+def _seeds(text: str) -> list[int]:
+    """Parse a comma-separated list of different seeds."""
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"seeds: {text!r} is not a list of integers such as 0,1,2") from None
+    if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise UserError(f"seeds: {text!r} must be different and not negative")
+    return seeds

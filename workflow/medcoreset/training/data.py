@@ -1,0 +1,155 @@
+"""Images resident on the device as uint8; batches are index arithmetic, transforms run there too."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medcoreset import seeding
+from medcoreset.datasets.canonical import Dataset
+from medcoreset.errors import UserError
+from medcoreset.training.options import TrainingOptions
+
+PADDING = 4
+"""Pixels by which `crop_flip` moves an image at most."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The random crops and flips of some images: shifts (…, 2) in pixels and flips (…) as bool."""
+
+    shift: torch.Tensor
+    flip: torch.Tensor
+
+    def __getitem__(self, part: tuple) -> "Crops":
+        return Crops(self.shift[part], self.flip[part])
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split on the device: uint8 images (N, H, W, channels) and int64 labels (N,).
+
+    `scale` and `shift` (channels,) turn a pixel x into scale·x + shift; `channels` is what the
+    network sees.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: torch.Tensor, crops: Crops | None = None) -> torch.Tensor:
+        """Return normalised float32 images (B, channels, H, W), channels last in memory.
+
+        `indices` (B,) are sample numbers; `crops`, of the same length, augments.
+        """
+        pixels = self.images[indices] if crops is None else self._cropped(indices, crops)
+        images = torch.addcmul(self.shift, pixels, self.scale)
+        return (
+            images.expand(*images.shape[:-1], self.channels)
+            .permute(0, 3, 1, 2)
+            .contiguous(memory_format=torch.channels_last)
+        )
+
+    def _cropped(self, indices: torch.Tensor, crops: Crops) -> torch.Tensor:
+        """Gather each image's shifted, reflected, flipped pixels in one indexing."""
+        height, width = self.images.shape[1:3]
+        rows = _reflect(crops.shift[:, :1] + self._arange(height), height)
+        columns = self._arange(width).expand(len(indices), width)
+        columns = torch.where(crops.flip[:, None], width - 1 - columns, columns)
+        columns = _reflect(crops.shift[:, 1:] + columns, width)
+        return self.images[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def _arange(self, length: int) -> torch.Tensor:
+        return torch.arange(length, device=self.images.device)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The three splits of a dataset on the device."""
+
+    train: Split
+    val: Split
+    test: Split
+    classes: int
+    channels: int
+    image_size: int
+
+
+def resident(dataset: Dataset, options: TrainingOptions, device: torch.device) -> Data:
+    """Move a dataset to the device; `channels` that it cannot give raises `UserError`."""
+    channels = options.channels or dataset.channels
+    if channels < dataset.channels:
+        raise UserError(
+            f"channels: {dataset.name} has {dataset.channels}, which cannot become {channels}; "
+            f"use 0 or {dataset.channels}"
+        )
+    if options.augmentation == "crop_flip" and dataset.image_size <= PADDING:
+        raise UserError(f"augmentation: crop_flip needs images above {PADDING} pixels")
+    scale, shift = _normalization(dataset, options)
+
+    def split(images: np.ndarray, labels: np.ndarray) -> Split:
+        pixels = images if images.ndim == 4 else images[..., None]
+        return Split(
+            torch.from_numpy(np.array(pixels)).to(device),
+            torch.from_numpy(np.array(labels, np.int64)).to(device),
+            torch.from_numpy(scale).to(device),
+            torch.from_numpy(shift).to(device),
+            channels,
+        )
+
+    return Data(
+        train=split(dataset.train_images, dataset.train_labels),
+        val=split(dataset.val_images, dataset.val_labels),
+        test=split(dataset.test_images, dataset.test_labels),
+        classes=dataset.classes,
+        channels=channels,
+        image_size=dataset.image_size,
+    )
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
+    """Return the permutation (samples,) in which the 0-based epoch visits the samples."""
+    return seeding.generator(seed, "order", epoch).permutation(samples)
+
+
+def epoch_crops(seed: int, epoch: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the epoch's shifts (samples, 2) in pixels and flips (samples,) by position in order.
+
+    Drawn for the whole epoch from its own stream, so that a resumed epoch needs no random state.
+    """
+    random = seeding.generator(seed, "augmentation", epoch)
+    shifts = random.integers(-PADDING, PADDING + 1, (samples, 2))
+    return shifts, random.integers(0, 2, samples).astype(bool)
+
+
+def _reflect(position: torch.Tensor, length: int) -> torch.Tensor:
+    """Reflect positions outside [0, length) at the border pixels, which are not repeated."""
+    return (length - 1) - ((length - 1) - position.abs()).abs()
+
+
+def _normalization(dataset: Dataset, options: TrainingOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and shift per channel of the data, float32."""
+    if options.normalization == "half":
+        mean = std = np.full(dataset.channels, 0.5)
+    else:
+        counts = _pixel_shares(dataset)
+        levels = np.arange(256) / 255
+        mean = counts @ levels
+        std = np.sqrt(np.maximum(counts @ levels**2 - mean**2, 0))
+        std = np.where(std > 0, std, 1)
+    return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def _pixel_shares(dataset: Dataset) -> np.ndarray:
+    """Return the share of each of the 256 levels among the training pixels, (channels, 256).
+
+    Moments from a histogram are exact and need no float copy of the images.
+    """
+    pixels = dataset.train_images.reshape(-1, dataset.channels)
+    counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])
+    return counts / len(pixels)

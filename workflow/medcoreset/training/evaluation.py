@@ -1,0 +1,75 @@
+"""Evaluation-mode logits of a split, and the reports that the rules take from them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from medcoreset import seeding
+from medcoreset.training.data import Split
+from medcoreset.training.metrics import evaluate
+from medcoreset.training.reporting import RULES
+from medcoreset.training.stack import Stack
+
+BATCH = 512
+
+
+@torch.inference_mode()
+def predict(
+    stack: Stack, split: Split, between_batches: Callable[[], None]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the features (S, n, D) and logits (S, n, classes) of a split in evaluation mode.
+
+    Both are float32 and on the device. `between_batches` is called before each batch and may raise
+    to stop.
+    """
+    stack.train(False)
+    found = []
+    for indices in torch.arange(len(split), device=split.labels.device).split(BATCH):
+        between_batches()
+        images = split.batch(indices)
+        found.append(stack(images.expand(stack.size, *images.shape)))
+    features, logits = zip(*found, strict=True)
+    return torch.cat(features, dim=1), torch.cat(logits, dim=1)
+
+
+class Reports:
+    """What each reporting rule reports of one seed, updated at every evaluated epoch."""
+
+    def __init__(self, seed: int, rules: tuple[str, ...], labels: dict[str, np.ndarray]) -> None:
+        self.seed = seed
+        self.rules = {name: RULES[name] for name in rules}
+        self.labels = labels
+        self.best: dict[str, float] = {}
+        self.found: dict[str, dict[str, Any]] = {}
+
+    def update(self, epoch: int, logits: dict[str, np.ndarray], *, last: bool) -> dict[str, float]:
+        """Take the `val` and `test` logits (n, C) of a 1-based epoch; return both accuracies."""
+        whole = {split: evaluate(logits[split], self.labels[split]) for split in logits}
+        for name, rule in self.rules.items():
+            metrics = whole
+            if rule.drop_incomplete:
+                kept = self._whole_batches(epoch, len(logits[rule.split]), rule.drop_incomplete)
+                cut = evaluate(logits[rule.split][kept], self.labels[rule.split][kept])
+                metrics = whole | {rule.split: cut}
+            value = metrics[rule.select_split][rule.select_metric]
+            value = -np.inf if value is None or np.isnan(value) else value
+            better = value > self.best.get(name, -np.inf) or name not in self.found
+            if last if rule.checkpoint == "last" else better:
+                self.best[name] = float(value)
+                self.found[name] = {"epoch": epoch, "reports": rule.split, **metrics}
+        return {f"{split}_accuracy": whole[split]["accuracy"] for split in whole}
+
+    def _whole_batches(self, epoch: int, samples: int, batch: int) -> np.ndarray:
+        """Return the samples left when a shuffled split loses its last incomplete batch."""
+        order = seeding.generator(self.seed, "evaluation", epoch).permutation(samples)
+        return np.sort(order[: samples // batch * batch]) if samples >= batch else order
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs to go on."""
+        return {"best": self.best, "found": self.found}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's `state`."""
+        self.best, self.found = state["best"], state["found"]

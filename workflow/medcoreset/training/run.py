@@ -1,0 +1,318 @@
+"""One job: a surrogate with its evidence, or every seed of one coreset specification."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medcoreset import seeding
+from medcoreset.atomic import replacing, write_json, write_npz
+from medcoreset.datasets import canonical
+from medcoreset.errors import UserError
+from medcoreset.networks.factory import build
+from medcoreset.training import coreset, device
+from medcoreset.training.checkpoint import (
+    Checkpoint,
+    Interruption,
+    clean_partial,
+    code_fingerprint,
+    interruptible,
+    state_bytes,
+    state_folder,
+)
+from medcoreset.training.data import Data, resident
+from medcoreset.training.dynamics import Recorder
+from medcoreset.training.loop import Member, Training
+from medcoreset.training.options import TrainingOptions
+from medcoreset.training.progress import Progress
+from medcoreset.training.schedule import plan
+from medcoreset.training.stack import Stack
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training job is given besides its seeds: names, options, place and means.
+
+    `run` are the entries of metrics.json that say which cell of a study this is.
+    """
+
+    dataset: Path
+    network: str
+    options: TrainingOptions
+    out: Path
+    run: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    threads: int = 1
+    checkpoint_seconds: float = 300
+    stack: int = 1
+
+
+def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
+    """Train on the full training set and write metrics, predictions, model and evidence.
+
+    `out` gets `evidence/` (training dynamics and the final network's outputs), `model.pt`,
+    `predictions.npz` and, last, `metrics.json`.
+    """
+    with interruptible() as interruption:
+        bench = _Bench(job, interruption)
+        member = coreset.whole([seed], bench.dataset)[0]
+        identity = bench.identity([member]) | {"probs_budget_mb": probs_budget_mb}
+        evidence = bench.state / "evidence"
+        recorder = Recorder(
+            evidence,
+            bench.data.train.labels,
+            classes=bench.data.classes,
+            epochs=plan(len(member.indices), job.options).epochs,
+            probs_budget_mb=probs_budget_mb,
+        )
+        training = bench.training([member], identity, recorder)
+        bench.run(training)
+        _write_outputs(evidence, training)
+        with replacing(bench.state / "model.pt") as temporary:
+            temporary.write_bytes(state_bytes(training.stack.tensors()))
+    finished = [bench.finished(training, 0, identity)]
+    job.out.mkdir(parents=True, exist_ok=True)
+    for name in ("evidence", "model.pt"):
+        _move(bench.state / name, job.out / name)
+    bench.write(finished)
+    shutil.rmtree(bench.state)
+
+
+def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
+    """Train one network per seed, on its coreset or on the full training set, and report them.
+
+    Seeds that an earlier job finished under the same identity are taken over, not trained again;
+    for that the results of finished seeds stay in the resume state.
+    """
+    with interruptible() as interruption:
+        bench = _Bench(job, interruption)
+        if coresets is None:
+            members = coreset.whole(seeds, bench.dataset)
+        else:
+            members = coreset.read(coresets, seeds, bench.dataset)
+        finished = {
+            member.seed: bench.taken_over(member.seed, bench.identity([member]))
+            for member in members
+        }
+        missing = [member for member in members if finished[member.seed] is None]
+        for group in _groups(missing, job.stack):
+            training = bench.training(group, bench.identity(group))
+            bench.run(training)
+            for place, member in enumerate(group):
+                result = bench.finished(training, place, bench.identity([member]))
+                bench.keep(result)
+                finished[member.seed] = result
+            training.checkpoint.remove()
+    bench.write([finished[member.seed] for member in members], members)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The result of one seed: a JSON record, and logits of the last epoch, (n, C) float32."""
+
+    record: dict[str, Any]
+    val_logits: np.ndarray
+    test_logits: np.ndarray
+
+
+class _Bench:
+    """The dataset, the device and the resume state that the trainings of a job share."""
+
+    def __init__(self, job: Job, interruption: Interruption) -> None:
+        self.job, self.interruption = job, interruption
+        self.device = device.resolve(job.device, job.threads)
+        self.arithmetic = device.arithmetic(job.options.precision, self.device)
+        self.dataset = canonical.load(job.dataset)
+        self.data: Data = resident(self.dataset, job.options, self.device)
+        self.state = state_folder(job.out)
+        self.state.mkdir(parents=True, exist_ok=True)
+        clean_partial(self.state)
+        self.code = code_fingerprint()
+
+    def identity(self, members: list[Member]) -> dict[str, Any]:
+        """Return everything that the result of training `members` together depends on."""
+        return {
+            "dataset": self.dataset.sha256,
+            "network": self.job.network,
+            "seeds": [member.seed for member in members],
+            "coresets": [coreset.digest(member) for member in members],
+            "device": self.device.type,
+            "arithmetic": str(self.arithmetic),
+            "stack": self.job.stack,
+            "code": self.code,
+            "torch": torch.__version__,
+            **{f"training.{key}": value for key, value in self.job.options.as_dict().items()},
+        }
+
+    def training(
+        self, members: list[Member], identity: dict[str, Any], recorder: Recorder | None = None
+    ) -> Training:
+        """Set up the training of `members`, with freshly initialised networks."""
+        seeds = "-".join(str(member.seed) for member in members)
+        path = self.state / f"seed{seeds}.pt"
+        return Training(
+            Stack([self._network(member.seed) for member in members], self.device, self.arithmetic),
+            self.data,
+            members,
+            self.job.options,
+            checkpoint=Checkpoint(path, identity, self.job.checkpoint_seconds),
+            interruption=self.interruption,
+            progress=Progress(f"{self.job.network} seed {seeds}"),
+            recorder=recorder,
+        )
+
+    def run(self, training: Training) -> None:
+        """Train; running out of GPU memory is a user's error that names the batch."""
+        try:
+            training.run()
+        except torch.cuda.OutOfMemoryError:
+            start, stop = training.plan.batches[0]
+            raise UserError(
+                f"out of GPU memory with batches of {stop - start} images for "
+                f"{self.job.network}; set a smaller batch_size"
+            ) from None
+
+    def finished(self, training: Training, place: int, identity: dict[str, Any]) -> _Finished:
+        """Return the result of the member at `place` of a training that has ended."""
+        seconds = training.seconds / training.stack.size
+        samples = training.plan.iterations / len(training.plan.batches) * training.plan.samples
+        record = {
+            "seed": training.members[place].seed,
+            "identity": identity,
+            "coreset_sha256": coreset.digest(training.members[place]),
+            "rules": training.reports[place].found,
+            "history": training.histories[place],
+            "seconds": seconds,
+            "samples_per_second": samples * training.stack.size / training.training_seconds,
+            "peak_memory_mb": device.peak_memory_mb(self.device),
+        }
+        logits = {split: found[place].cpu().numpy() for split, found in training.logits.items()}
+        return _Finished(_plain(record), logits["val"], logits["test"])
+
+    def keep(self, result: _Finished) -> None:
+        """Keep the result of a finished seed for later jobs that ask for the same."""
+        write_npz(
+            self._kept(result.record["seed"]),
+            record=np.array(json.dumps(result.record)),
+            val_logits=result.val_logits,
+            test_logits=result.test_logits,
+        )
+
+    def taken_over(self, seed: int, identity: dict[str, Any]) -> _Finished | None:
+        """Return the kept result of a seed, if its identity is the same in every respect."""
+        try:
+            with np.load(self._kept(seed), allow_pickle=False) as file:
+                record = json.loads(str(file["record"]))
+                kept = _Finished(record, file["val_logits"], file["test_logits"])
+        except (OSError, KeyError, ValueError, EOFError):
+            return None
+        return kept if kept.record["identity"] == json.loads(json.dumps(identity)) else None
+
+    def write(self, results: list[_Finished], members: list[Member] | None = None) -> None:
+        """Write predictions.npz and then metrics.json, by which a run is known to be whole."""
+        records = {str(result.record["seed"]): result.record for result in results}
+        write_npz(
+            self.job.out / "predictions.npz",
+            test_logits=np.stack([result.test_logits for result in results]),
+            val_logits=np.stack([result.val_logits for result in results]),
+            seeds=np.array([result.record["seed"] for result in results], np.int64),
+            test_labels=np.asarray(self.dataset.test_labels, np.int64),
+            val_labels=np.asarray(self.dataset.val_labels, np.int64),
+        )
+        size = len(members[0].indices) if members else len(self.dataset.train_labels)
+        write_json(
+            self.job.out / "metrics.json",
+            {
+                "run": {
+                    "dataset": self.dataset.name,
+                    "dataset_sha256": self.dataset.sha256,
+                    "network": self.job.network,
+                    "coreset_size": size,
+                    **self.job.run,
+                },
+                "training": self.job.options.as_dict(),
+                "coreset_sha256": {s: record["coreset_sha256"] for s, record in records.items()},
+                "seeds": {
+                    s: {"rules": record["rules"], "history": record["history"]}
+                    for s, record in records.items()
+                },
+                "measured": self._measured(records),
+            },
+        )
+
+    def _measured(self, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return what differs between two equal runs: time, memory, place, versions."""
+        return {
+            "seconds": {seed: record["seconds"] for seed, record in records.items()},
+            "samples_per_second": float(
+                np.mean([record["samples_per_second"] for record in records.values()])
+            ),
+            "peak_memory_mb": max(record["peak_memory_mb"] for record in records.values()),
+            "device": device.describe(self.device),
+            "arithmetic": str(self.arithmetic).removeprefix("torch."),
+            "versions": device.versions(),
+        }
+
+    def _network(self, seed: int) -> torch.nn.Module:
+        torch.manual_seed(seeding.stream_seed(seed, "initialisation"))
+        return build(
+            self.job.network,
+            channels=self.data.channels,
+            classes=self.data.classes,
+            image_size=self.data.image_size,
+        )
+
+    def _kept(self, seed: int) -> Path:
+        return self.state / f"seed{seed}.npz"
+
+
+def _write_outputs(evidence: Path, training: Training) -> None:
+    """Write what the trained surrogate makes of train and val, in evaluation mode, as evidence."""
+    data = training.data
+    features, logits = training.predict(data.train)
+    val_features, val_logits = training.predict(data.val)
+    arrays = {
+        "labels": data.train.labels,
+        "logits": logits[0],
+        "features": features[0],
+        "val_labels": data.val.labels,
+        "val_probs": torch.softmax(val_logits[0], 1),
+        "val_features": val_features[0],
+    }
+    for name, array in arrays.items():
+        with replacing(evidence / f"{name}.npy") as temporary:
+            np.save(temporary, array.cpu().numpy(), allow_pickle=False)
+
+
+def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:
+    """Split members into groups of at most `size` with equally many samples each."""
+    by_size = sorted(members, key=lambda member: len(member.indices))
+    for _, equal in groupby(by_size, key=lambda member: len(member.indices)):
+        waiting = list(equal)
+        for start in range(0, len(waiting), size):
+            yield waiting[start : start + size]
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put `source` in the place of `target`."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON-like content with numbers that are not finite, an undefined AUC say, as None."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
