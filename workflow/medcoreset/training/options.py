@@ -1,6 +1,7 @@
 """The options of a training: one dataclass that configuration, command line and loop all read."""
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,7 @@ def as_flags(options: TrainingOptions) -> str:
     return " ".join(flags)
 
 
+@functools.cache
 def type_of(name: str) -> type:
     """Return the plain type of an option (tuple for a list of numbers)."""
     annotation = typing.get_type_hints(TrainingOptions)[name]

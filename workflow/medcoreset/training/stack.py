@@ -37,7 +37,7 @@ class Stack:
         self.model.train(mode)
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the features (S, B, D) and logits (S, B, classes), float32, of some images."""
+        """Return the features (S, B, D) and logits (S, B, classes) of some images."""
         if self.size == 1:
             features, logits = self.model(images[0])
             return features[None], logits[None]
@@ -77,5 +77,5 @@ class _Model(nn.Module):
         lowered = self.arithmetic != torch.float32
         with torch.autocast(images.device.type, self.arithmetic, enabled=lowered):
             features = self.network.features(images)
-        features = features.float()
+        features = features.to(self.network.head.weight.dtype)
         return features, self.network.head(features)

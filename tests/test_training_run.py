@@ -1,0 +1,259 @@
+"""Whole jobs on real images: outputs, determinism, rules, messages."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from medcoreset.errors import UserError
+from medcoreset.networks.factory import build
+from medcoreset.training.metrics import evaluate
+from medcoreset.training.run import train_coresets, train_surrogate
+from medcoreset.training.stack import Stack
+from tests.training_cases import content, coresets, digits, job
+
+
+def metrics(folder) -> dict:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def surrogate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("surrogate")
+    train_surrogate(job(folder, digits(), epochs=8, evaluate_every=10), 0, probs_budget_mb=10)
+    return folder / "out"
+
+
+def test_a_surrogate_leaves_its_evidence_and_no_resume_state(surrogate):
+    assert sorted(path.name for path in surrogate.iterdir()) == [
+        "evidence",
+        "metrics.json",
+        "model.pt",
+        "predictions.npz",
+    ]
+    assert not (surrogate.parent / ".state-out").exists()
+    shapes = {path.stem: np.load(path).shape for path in (surrogate / "evidence").glob("*.npy")}
+    assert shapes["error_norm"] == shapes["seen"] == (8, 300)
+    assert shapes["probs"] == (8, 300, 10)
+    assert shapes["logits"] == (300, 10)
+    assert shapes["features"] == (300, 16)
+    assert shapes["val_features"] == (100, 16)
+    assert shapes["val_probs"] == (100, 10)
+    assert shapes["labels"] == (300,)
+    assert np.load(surrogate / "evidence" / "seen.npy").all()
+
+
+def test_final_logits_are_the_head_of_the_features(surrogate):
+    evidence = surrogate / "evidence"
+    state = torch.load(surrogate / "model.pt", weights_only=True)
+    features = np.load(evidence / "features.npy")
+    logits = features @ state["head.weight"].numpy().T + state["head.bias"].numpy()
+    np.testing.assert_allclose(logits, np.load(evidence / "logits.npy"), atol=1e-4)
+
+
+def test_dynamics_are_those_of_the_step_and_history_agrees(surrogate):
+    correct = np.load(surrogate / "evidence" / "correct.npy").mean(1)
+    history = metrics(surrogate)["seeds"]["0"]["history"]
+    np.testing.assert_allclose([entry["train_accuracy"] for entry in history], correct, atol=1e-9)
+    target = np.load(surrogate / "evidence" / "target_prob.npy").astype(float)
+    losses = [entry["train_loss"] for entry in history]
+    np.testing.assert_allclose(losses, -np.log(target).mean(1), rtol=1e-4)
+
+
+def test_the_rules_report_what_they_say(surrogate):
+    found = metrics(surrogate)["seeds"]["0"]
+    rules, history = found["rules"], found["history"]
+    evaluated = {entry["epoch"]: entry for entry in history if "val_accuracy" in entry}
+    assert sorted(evaluated) == [2, 4, 6, 8]
+    best = max(evaluated, key=lambda epoch: evaluated[epoch]["val_accuracy"])
+    assert rules["clean"]["epoch"] == 8
+    assert rules["best_val"]["epoch"] == rules["published"]["epoch"] == best
+    assert rules["published"]["reports"] == "val"
+    assert rules["best_val"]["test"]["accuracy"] == evaluated[best]["test_accuracy"]
+    predictions = np.load(surrogate / "predictions.npz")
+    again = evaluate(predictions["test_logits"][0], predictions["test_labels"])
+    assert again == rules["clean"]["test"]
+
+
+def test_the_published_rule_drops_the_last_incomplete_batch(tmp_path):
+    small = job(tmp_path, digits(train=100, held_out=600), epochs=1)
+    train_coresets(small, [0], None)
+    rules = metrics(small.out)["seeds"]["0"]["rules"]
+    assert rules["published"]["val"]["n"] == 512
+    assert rules["best_val"]["val"]["n"] == 600
+
+
+@pytest.mark.parametrize("network", ["mlp+width=16", "resnet18+width=4"])
+def test_equal_seeds_are_equal_bytes(tmp_path, network):
+    dataset, outs = digits(train=80, held_out=40), []
+    for name in ("a", "b"):
+        one = job(tmp_path / name, dataset, network=network, augmentation="crop_flip", epochs=2)
+        train_surrogate(one, 1, probs_budget_mb=10)
+        outs.append(content(one.out))
+    assert outs[0] == outs[1]
+
+
+def test_seeds_differ_in_initialisation_and_order(tmp_path):
+    one = job(tmp_path, digits(train=80, held_out=40), epochs=1)
+    train_coresets(one, [0, 1], None)
+    logits = np.load(one.out / "predictions.npz")["test_logits"]
+    assert not np.allclose(logits[0], logits[1])
+
+
+def test_recording_in_evaluation_mode_does_not_change_the_training(tmp_path):
+    dataset = digits(train=80, held_out=40)
+    ways = {}
+    for record in ("train", "eval"):
+        one = job(tmp_path / record, dataset, record=record)
+        train_surrogate(one, 0, probs_budget_mb=10)
+        ways[record] = content(one.out)
+    assert ways["train"]["model.pt"] == ways["eval"]["model.pt"]
+    logits = np.load(tmp_path / "eval" / "out" / "evidence" / "logits.npy")
+    labels = np.load(tmp_path / "eval" / "out" / "evidence" / "labels.npy")
+    correct = np.load(tmp_path / "eval" / "out" / "evidence" / "correct.npy")
+    assert (correct[-1] == (logits.argmax(1) == labels)).all()
+
+
+def test_dropping_the_last_batch_leaves_samples_unseen(tmp_path):
+    one = job(tmp_path, digits(), drop_last=True)
+    train_surrogate(one, 0, probs_budget_mb=0)
+    seen = np.load(one.out / "evidence" / "seen.npy")
+    assert (seen.sum(1) == 300 // 64 * 64).all()
+    assert seen.any(0).mean() > 0.9
+
+
+def test_a_length_in_iterations_is_the_same_for_any_coreset(tmp_path):
+    dataset = digits()
+    folder = coresets(tmp_path / "coresets", dataset, [0], 40)
+    one = job(tmp_path, dataset, length="iterations", iterations=7)
+    train_coresets(one, [0], folder)
+    found = metrics(one.out)
+    assert found["run"]["coreset_size"] == 40
+    assert len(found["seeds"]["0"]["history"]) == 3  # 3 batches (16, 16, 8) an epoch
+
+
+def test_weights_of_the_coreset_weight_the_loss(tmp_path):
+    dataset = digits(train=80, held_out=40)
+    losses = {}
+    for name, weights in (("equal", np.full(40, 3.0)), ("one", np.eye(40)[0])):
+        folder = coresets(tmp_path / name, dataset, [0], 40, weights=weights)
+        one = job(tmp_path / name, dataset, weighted_loss=True, epochs=30, lr=0.1)
+        train_coresets(one, [0], folder)
+        losses[name] = metrics(one.out)["seeds"]["0"]["history"][-1]
+    assert losses["equal"]["train_accuracy"] > 0.9
+    assert losses["one"]["train_accuracy"] < 0.5
+    unweighted = coresets(tmp_path / "none", dataset, [0], 40)
+    with pytest.raises(UserError, match="weighted_loss: this coreset has no weights"):
+        train_coresets(job(tmp_path / "none", dataset, weighted_loss=True), [0], unweighted)
+
+
+def test_stacked_seeds_agree_with_sequential_ones(tmp_path):
+    """The same draws and the same arithmetic up to rounding, which 3 epochs keep below 1e-4."""
+    dataset = digits(train=80, held_out=40)
+    found = {}
+    for size in (1, 2):
+        one = job(tmp_path / str(size), dataset, augmentation="crop_flip", lr=0.02)
+        train_coresets(dataclasses.replace(one, stack=size), [0, 1, 2], None)
+        found[size] = np.load(one.out / "predictions.npz")["test_logits"]
+    np.testing.assert_allclose(found[1], found[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("network", ["lenet", "resnet18+width=4", "mobilenet_v2+width=8"])
+def test_stacked_networks_compute_what_each_computes_alone(network):
+    """In float64, where batch normalisation's amplified rounding stays below 1e-9."""
+    cpu, images = torch.device("cpu"), torch.randn(2, 8, 1, 16, 16, dtype=torch.float64)
+
+    def networks() -> list[torch.nn.Module]:
+        torch.manual_seed(0)
+        size = {"channels": 1, "classes": 5, "image_size": 16}
+        return [build(network, **size).double() for _ in range(2)]
+
+    stacked = Stack(networks(), cpu, torch.float32)
+    alone = [Stack([one], cpu, torch.float32) for one in networks()]
+    _, logits = stacked(images)
+    logits.square().sum().backward()
+    gradients = [parameter.grad for parameter in stacked.parameters()]
+    for place, one in enumerate(alone):
+        _, own = one(images[place : place + 1])
+        own.square().sum().backward()
+        torch.testing.assert_close(logits[place], own[0], rtol=0, atol=1e-9)
+        for parameter, gradient in zip(one.parameters(), gradients, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient[place], rtol=1e-6, atol=1e-9)
+    stacked.train(False)
+    for place, one in enumerate(alone):
+        one.train(False)
+        own = one(images[place : place + 1])[1][0]
+        torch.testing.assert_close(stacked(images)[1][place], own, rtol=0, atol=1e-9)
+
+
+def test_a_coreset_of_other_data_is_refused(tmp_path):
+    dataset = digits()
+    folder = coresets(tmp_path / "coresets", dataset, [0], 40, dataset_sha256="0" * 64)
+    one = job(tmp_path, dataset)
+    with pytest.raises(UserError, match="was selected from other data"):
+        train_coresets(one, [0], folder)
+    assert not one.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([3], "at least 2"),
+        ([3, 3], "names a sample twice"),
+        ([3, 300], "outside 0 … 299"),
+    ],
+)
+def test_a_broken_coreset_is_refused(tmp_path, indices, message):
+    dataset = digits()
+    folder = coresets(tmp_path / "coresets", dataset, [0], 2, indices=np.array(indices))
+    with pytest.raises(UserError, match=message):
+        train_coresets(job(tmp_path, dataset), [0], folder)
+
+
+def test_a_loss_that_is_not_finite_says_where_and_what_to_try(tmp_path):
+    one = job(tmp_path, digits(), lr=1e20, min_lr=0)
+    with pytest.raises(UserError, match=r"epoch 1, step \d of 5, lr \S+e\+19; try a lower lr"):
+        train_coresets(one, [0], None)
+    assert not one.out.exists()
+
+
+def test_bf16_agrees_with_float32_within_seed_noise(tmp_path, medical_data):
+    """On PneumoniaMNIST, the difference of the means is below twice the seeds' deviation."""
+    from medcoreset.datasets.canonical import Dataset
+
+    with np.load(medical_data / "pneumoniamnist.npz") as file:
+        parts = [
+            (file[f"{split}_images"][:count], file[f"{split}_labels"][:count, 0].astype(np.int64))
+            for split, count in (("train", 320), ("val", 200), ("test", 100))
+        ]
+    dataset = Dataset("pneumoniamnist", *parts[0], *parts[1], *parts[2], {})
+    accuracy = {}
+    for precision in ("float32", "bf16"):
+        one = job(
+            tmp_path / precision,
+            dataset,
+            network="resnet18+width=4",
+            precision=precision,
+            channels=3,
+            epochs=5,
+            lr=0.05,
+        )
+        train_coresets(dataclasses.replace(one, checkpoint_seconds=60), [0, 1, 2], None)
+        seeds = metrics(one.out)["seeds"]
+        accuracy[precision] = [seed["rules"]["clean"]["val"]["accuracy"] for seed in seeds.values()]
+    noise = max(np.std(values, ddof=1) for values in accuracy.values())
+    difference = np.mean(accuracy["float32"]) - np.mean(accuracy["bf16"])
+    assert abs(difference) <= max(2 * noise, 0.02)
+
+
+def test_a_mistake_on_the_command_line_is_one_line(tmp_path):
+    one = job(tmp_path, digits())
+    command = [sys.executable, "-m", "medcoreset", "surrogate", "--dataset", str(one.dataset)]
+    command += ["--protocol", "clean", "--network", "mlp", "--seed", "0", "--optimizer", "lion"]
+    done = subprocess.run([*command, "--out", str(one.out)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "medcoreset: optimizer: 'lion' is not one of sgd, adam\n"
