@@ -65,10 +65,10 @@ class Option:
         if self.type is bool:
             return {"true": True, "false": False}[text.lower()]
         number = float(text)
-        if isinstance(value, bool) or not self.range.low <= number <= self.range.high:
-            raise ValueError
-        if not math.isfinite(number) or (self.type is int and number != int(number)):
-            raise ValueError
+        if not math.isfinite(number) or not self.range.low <= number <= self.range.high:
+            raise ValueError(f"{text} is out of range")
+        if self.type is int and number != int(number):
+            raise ValueError(f"{text} is not an integer")
         return self.type(number)
 
 

@@ -1,0 +1,202 @@
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcoreset import methods
+from medcoreset.errors import UserError
+from medcoreset.methods import listing, variants
+from medcoreset.methods.options import Range, options_of, split_settings
+from medcoreset.methods.registry import METHODS, picking, ranking, selecting
+
+EVA = {
+    "early": 1,
+    "late": 190,
+    "length": 10,
+    "combine": "sum",
+    "weight": 0.5,
+    "ddof": 0,
+    "statistic": "variance",
+    "windows": "dual",
+}
+
+
+def test_every_method_of_eva_is_there():
+    known = {"random", "forgetting", "entropy", "el2n", "aum", "ccs", "eva"}
+    assert known <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_says_what_it_is(name):
+    method = methods.get(name)
+    assert method.sources[0].stem == name
+    assert all(source.is_file() for source in method.sources)
+    assert method.summary.endswith(".")
+    assert (method.score is None) != (method.select is None)
+    assert method.parse_options({}) == method.defaults()
+    assert name in listing.as_text()
+    assert f"`{name}`" in listing.as_markdown()
+
+
+def test_options_and_defaults():
+    assert methods.parse_options("eva", {}) == EVA
+    assert methods.parse_options("el2n", {}) == {"epochs": 10}
+    assert methods.parse_options("ccs", {}) == {"beta": 0.0, "strata": 50}
+    assert methods.parse_options("forgetting", {"never_learned": math.inf}) == {
+        "never_learned": "inf"
+    }
+    assert methods.parse_options("forgetting", {"never_learned": 0}) == {"never_learned": "0"}
+    assert methods.parse_options("eva", {"late": "31", "weight": ".3"}) == EVA | {
+        "late": 31,
+        "weight": 0.3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("eva", "early", 0),
+        ("eva", "early", "1.5"),
+        ("eva", "early", "nan"),
+        ("eva", "early", True),
+        ("eva", "early", None),
+        ("eva", "weight", "1.2"),
+        ("eva", "combine", "max"),
+        ("ccs", "beta", "-0.1"),
+        ("ccs", "beta", ""),
+        ("ccs", "beta", [0.1]),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named(name, option, value):
+    with pytest.raises(UserError, match=f"{name}: {option} is .*allowed: "):
+        methods.parse_options(name, {option: value})
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(UserError, match=r"unknown method 'evs' .*eva, forgetting"):
+        methods.get("evs")
+    with pytest.raises(UserError, match=r"eva: unknown option 'window' .*early, late, length"):
+        methods.parse_options("eva", {"window": 3})
+    with pytest.raises(UserError, match=r"random: unknown option 'x' .*none"):
+        methods.parse_options("random", {"x": 3})
+
+
+def test_the_file_of_a_method_and_of_those_it_builds_on_are_its_sources():
+    assert [path.stem for path in methods.get("ccs").sources] == ["ccs", "aum"]
+    assert [path.stem for path in methods.get("eva").sources] == ["eva"]
+
+
+def test_scores_depend_on_the_options_of_the_score_alone():
+    assert methods.get("ccs").scoring({"beta": 0.3, "strata": 50}) == {}
+    assert methods.get("eva").scoring(EVA) == EVA
+
+
+def test_only_random_does_without_a_surrogate():
+    assert not methods.get("random").uses_surrogate
+    assert methods.get("aum").uses_surrogate
+    assert methods.get("aum").needed({"space": "logits"}) == ("logit_margin",)
+
+
+ABOUT = {"reference": "none", "cost": "O(1)"}
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(ValueError, match=r"two methods are named eva: .*eva\.py"):
+
+        @ranking("eva", keep="highest", needs=(), **ABOUT)
+        def score(evidence):
+            """Score."""
+
+
+def test_methods_of_all_kinds_can_be_registered(monkeypatch):
+    monkeypatch.setattr("medcoreset.methods.registry.METHODS", {})
+
+    @ranking("first", keep="lowest", needs=("features",), **ABOUT)
+    def score(evidence, *, power: float = 2.0):
+        """Score."""
+
+    @picking("second", scores_of=score, **ABOUT)
+    def pick(scores, count, rng, *, share: float = 0.5):
+        """Pick."""
+
+    @selecting("third", needs=("labels",), balance="class", builds_on=(score,), **ABOUT)
+    def select(evidence, count, rng):
+        """Select."""
+
+    second, third = methods.get("second"), methods.get("third")
+    assert second.score is score
+    assert second.needs == ("features",)
+    assert (set(second.options), second.score_options) == ({"share"}, frozenset())
+    assert third.balance == "class"
+    assert not third.ranks
+
+
+def test_annotations_say_what_is_allowed():
+    def function(
+        evidence: np.ndarray,
+        *,
+        first: Annotated[int | None, Range(0)] = None,
+        signed: bool = True,
+        layers: Literal["last", "all"] = "last",
+        lam: Annotated[float, Range(0, 2)] = 1.0,
+    ) -> None: ...
+
+    options = options_of(function)
+    assert {name: option.default for name, option in options.items()} == {
+        "first": None,
+        "signed": True,
+        "layers": "last",
+        "lam": 1.0,
+    }
+    assert [options["first"].parse(value) for value in ("none", None, "3", 3)] == [None, None, 3, 3]
+    assert options["signed"].parse("false") is False
+    assert options["signed"].parse(True) is True
+    assert options["lam"].allowed == "number from 0 to 2"
+    assert options["first"].allowed == "integer, at least 0, or none"
+    with pytest.raises(ValueError, match=r"2\.5 is out of range"):
+        options["lam"].parse(2.5)
+
+
+def test_settings():
+    assert split_settings(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
+    for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(UserError, match="--set"):
+            split_settings(wrong)
+
+
+# --- variants
+
+
+def test_a_variant_names_what_differs_from_the_defaults():
+    assert variants.format("eva", {}) == "eva"
+    assert variants.format("eva", {"late": 31, "early": "1"}) == "eva+late=31"
+    assert variants.format("eva", {"late": 31, "combine": "normalized"}) == (
+        "eva+combine=normalized+late=31"
+    )
+    assert variants.parse("eva+late=31") == ("eva", EVA | {"late": 31})
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "early": st.integers(1, 300),
+            "weight": st.floats(0, 1),
+            "combine": st.sampled_from(["sum", "normalized"]),
+        }
+    )
+)
+def test_a_variant_can_be_read_back(options):
+    variant = variants.format("eva", options)
+    name, values = variants.parse(variant)
+    assert (name, values) == ("eva", EVA | options)
+    assert variants.format(name, values) == variant
+    assert "/" not in variant
+
+
+@pytest.mark.parametrize("variant", ["evs", "eva+late", "eva+late=1+late=2", "eva+x=1", "", "eva+"])
+def test_what_is_no_variant_is_refused(variant):
+    with pytest.raises(UserError):
+        variants.parse(variant)

@@ -1,0 +1,276 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from medcoreset import methods
+from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence, statistics
+from medcoreset.methods.eva import eva
+from medcoreset.methods.registry import Method, Picks
+from medcoreset.selection.budget import budget, class_budgets
+from medcoreset.selection.select import score, select
+from medcoreset.selection.windows import grid, score_pairs, window_pairs
+from tests import oracles
+
+EVERY = ["random", "forgetting", "entropy", "el2n", "aum", "ccs", "eva"]
+SHORT = {"eva": {"early": 1, "late": 7, "length": 3}}
+
+
+def evidence_of(n: int, seed: int = 0, classes: int = 4, epochs: int = 12, **more) -> Evidence:
+    """Return dynamics and a final model of `n` samples, with classes of unequal size."""
+    rng = np.random.default_rng(seed)
+    labels = np.minimum(rng.geometric(0.4, n) - 1, classes - 1)
+    logits = rng.normal(size=(epochs, n, classes)) * 2
+    logits[:, np.arange(n), labels] += rng.normal(size=n)
+    arrays = {"labels": labels, "probs": statistics.softmax(logits), "logits": logits[-1]}
+    return Evidence(arrays | more)
+
+
+# --- budgets
+
+
+@pytest.mark.parametrize("rounding", ["ceil", "floor"])
+def test_budgets_of_published_rates(rounding):
+    official = oracles.load("budget_rounding")
+    for i, n in enumerate(official["N"]):
+        for j, rate in enumerate(official["alpha"]):
+            floor, _, _ = official["int_ceil_round"][i, j]
+            exact = Fraction(str(rate)) * int(n)
+            expected = floor if rounding == "floor" else -(-exact // 1)
+            assert budget(float(rate), int(n), rounding) == expected
+
+
+def test_ceil_is_free_of_binary_artefacts():
+    assert budget(0.07, 100) == 7
+    assert 0.07 * 100 > 7
+    assert budget(0.29, 100, "floor") == 28  # as the authors' int(0.29 * 100)
+    assert budget(0.29, 100) == 29
+    assert budget(1, 9) == budget(1.0, 9, "floor") == 9
+    assert budget(1e-9, 50) == 1
+
+
+@pytest.mark.parametrize("rate", [0, -0.1, 1.0001, float("nan"), float("inf")])
+def test_a_rate_outside_0_to_1_is_refused(rate):
+    with pytest.raises(UserError, match="rate is"):
+        budget(rate, 100)
+
+
+def test_a_budget_of_nothing_is_refused():
+    with pytest.raises(UserError, match="no sample"):
+        budget(0.001, 100, "floor")
+
+
+@settings(max_examples=300)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=8).filter(any), st.data())
+def test_class_budgets(sizes, data):
+    sizes = np.array(sizes)
+    count = data.draw(st.integers(1, int(sizes.sum())))
+    taken = np.array([data.draw(st.integers(0, int(size))) for size in sizes])
+    while taken.sum() > count:
+        taken //= 2
+    budgets = class_budgets(sizes, count, taken)
+    assert budgets.sum() == count
+    assert (budgets <= sizes).all()
+    assert (budgets >= taken).all()
+    if np.maximum(taken, sizes > 0).sum() <= count:
+        assert (budgets[sizes > 0] > 0).all()
+    free = class_budgets(sizes, count)
+    shares = [Fraction(count * int(size), int(sizes.sum())) for size in sizes]
+    if all(share >= 1 for share, size in zip(shares, sizes, strict=True) if size):
+        assert all(abs(b - share) < 1 for b, share in zip(free, shares, strict=True))
+
+
+def test_class_budgets_are_hamiltons():
+    sizes = [47, 16, 16, 12, 6, 3]
+    np.testing.assert_array_equal(class_budgets(sizes, 5), [2, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(class_budgets(sizes, 50), [24, 8, 8, 6, 3, 1])
+    # The two small classes get one each, the others share 8 in proportion.
+    np.testing.assert_array_equal(class_budgets(sizes, 10), [4, 2, 1, 1, 1, 1])
+    np.testing.assert_array_equal(class_budgets([50, 50], 3), [2, 1])
+    np.testing.assert_array_equal(class_budgets([0, 1, 99], 2), [0, 1, 1])
+    np.testing.assert_array_equal(class_budgets([1, 1, 98], 2), [0, 0, 2])
+
+
+# --- what all methods owe
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    name=st.sampled_from(EVERY),
+    n=st.integers(2, 60),
+    balance=st.sampled_from(["global", "class"]),
+    seed=st.integers(0, 5),
+    data=st.data(),
+)
+def test_exactly_count_distinct_samples(name, n, balance, seed, data):
+    count = data.draw(st.integers(1, n))
+    preselected = data.draw(st.lists(st.integers(0, n - 1), unique=True, max_size=count))
+    evidence = evidence_of(n, seed, preselected=np.array(preselected, dtype=int))
+    method, options = methods.get(name), SHORT.get(name, {})
+    if name == "forgetting":
+        assume(len(set(method.score(evidence))) > 1)  # the counts of a few samples may be equal
+    selection = select(method, evidence, count, balance=balance, seed=seed, options=options)
+    assert selection.indices.dtype == np.int64
+    assert selection.indices.shape == (count,)
+    assert len(set(selection.indices.tolist())) == count
+    assert selection.indices.min() >= 0
+    assert selection.indices.max() < n
+    assert set(selection.indices[: len(preselected)].tolist()) == set(preselected)
+    if balance == "class" and not preselected:
+        labels = evidence["labels"]
+        expected = class_budgets(np.bincount(labels), count)
+        counts = np.bincount(labels[selection.indices], minlength=len(expected))
+        np.testing.assert_array_equal(counts, expected)
+    again = select(method, evidence, count, balance=balance, seed=seed, options=options)
+    np.testing.assert_array_equal(again.indices, selection.indices)
+
+
+@pytest.mark.parametrize("balance", ["global", "class"])
+@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva"])
+def test_permuting_the_samples_permutes_the_selection(name, balance):
+    method, options = methods.get(name), SHORT.get(name, {})
+    evidence = evidence_of(50)
+    order = np.random.default_rng(1).permutation(50)
+    ours = select(method, evidence, 20, balance=balance, options=options)
+    theirs = select(method, evidence.take(order), 20, balance=balance, options=options)
+    np.testing.assert_array_equal(order[theirs.indices], ours.indices)
+
+
+@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva", "forgetting"])
+def test_the_best_ranked_are_kept(name):
+    method, options = methods.get(name), SHORT.get(name, {})
+    selection = select(method, evidence_of(50), 20, options=options)
+    inside = selection.scores[selection.indices]
+    outside = np.delete(selection.scores, selection.indices)
+    assert (np.diff(inside) <= 0 if method.keep == "highest" else np.diff(inside) >= 0).all()
+    if method.keep == "highest":
+        assert inside.min() >= outside.max()
+    else:
+        assert inside.max() <= outside.min()
+
+
+@pytest.mark.parametrize("name", ["random", "ccs"])
+def test_seeds_draw_differently(name):
+    method, evidence = methods.get(name), evidence_of(60)
+    draws = [set(select(method, evidence, 20, seed=seed).indices.tolist()) for seed in range(3)]
+    assert draws[0] != draws[1] != draws[2] != draws[0]
+
+
+def test_ties_are_broken_by_seed_and_not_by_position():
+    counts = np.zeros((4, 200))
+    counts[::2, :] = 1  # every sample is forgotten, and so equally often …
+    counts[0, 0] = 0  # … but for one.
+    evidence = Evidence({"labels": np.zeros(200, int), "correct": counts.astype(bool)})
+    method = methods.get("forgetting")
+    chosen = [select(method, evidence, 50, seed=seed).indices for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(chosen[0], chosen[1])
+    assert set(chosen[0]) != set(chosen[2])
+    assert 0 not in chosen[0]
+    assert chosen[0].max() > 150
+    smaller = select(method, evidence, 20, seed=0).indices
+    np.testing.assert_array_equal(smaller, chosen[0][:20])
+
+
+def test_scores_computed_before_give_the_same_coreset():
+    method, evidence = methods.get("ccs"), evidence_of(40)
+    scores = score(method, evidence, {"beta": 0.2})
+    labels = Evidence({"labels": evidence["labels"]})
+    ours = select(method, labels, 9, options={"beta": 0.2}, scores=scores, balance="class")
+    whole = select(method, evidence, 9, options={"beta": 0.2}, balance="class")
+    np.testing.assert_array_equal(ours.indices, whole.indices)
+
+
+def test_ccs_is_defined_for_constant_scores_and_the_others_are_not():
+    still = Evidence({"labels": np.arange(30) % 3, "margin": np.ones((5, 30))}, name="phantom")
+    assert len(select(methods.get("ccs"), still, 12, options={"beta": 0.9}).indices) == 12
+    with pytest.raises(UserError, match="aum on phantom: all scores are equal"):
+        select(methods.get("aum"), still, 12)
+
+
+def test_a_sample_that_was_never_seen_has_no_score():
+    seen = np.ones((12, 20), dtype=bool)
+    seen[:, 7] = False
+    with pytest.raises(UserError, match="1 of 20 samples are NaN, first that of sample 7"):
+        select(methods.get("el2n"), evidence_of(20, seen=seen), 5)
+
+
+@pytest.mark.parametrize("count", [0, -1, 21])
+def test_a_count_outside_1_to_n_is_refused(count):
+    with pytest.raises(UserError, match=f"count is {count}"):
+        select(methods.get("random"), evidence_of(20), count)
+
+
+def test_more_preselected_than_selected_is_refused():
+    with pytest.raises(UserError, match="3 samples are preselected"):
+        select(methods.get("random"), evidence_of(20, preselected=np.arange(3)), 2)
+
+
+def test_balance_needs_labels():
+    unlabelled = Evidence({"features": np.ones((9, 2))})
+    assert len(select(methods.get("random"), unlabelled, 3).indices) == 3
+    with pytest.raises(UserError, match="lacks labels"):
+        select(methods.get("random"), unlabelled, 3, balance="class")
+
+
+def method_that(pick) -> Method:
+    """Return a method that selects by `pick(evidence, count, rng)`."""
+    about = {"summary": "Pick.", "reference": "", "cost": "", "options": {}, "sources": ()}
+    return Method(name="mine", label="mine", needs=(), balance="class", select=pick, **about)
+
+
+def test_weights_of_selecting_methods_follow_their_samples():
+    def by_label(evidence, count, rng):
+        rest = np.setdiff1d(np.arange(len(evidence)), evidence.preselected)
+        indices = np.concatenate([evidence.preselected, rest])[:count]
+        return Picks(indices, 1.0 + evidence["labels"][indices])
+
+    evidence = evidence_of(30, preselected=np.array([8, 3]))
+    selection = select(method_that(by_label), evidence, 12)
+    assert set(selection.indices[:2].tolist()) == {8, 3}
+    np.testing.assert_array_equal(selection.weights, 1 + evidence["labels"][selection.indices])
+
+
+@pytest.mark.parametrize(
+    "picked", [[0, 0, 1], [0, 1], [1, 2, 3]], ids=["twice", "too few", "not the preselected"]
+)
+def test_a_method_that_errs_is_found_out(picked):
+    erring = method_that(lambda evidence, count, rng: np.array(picked))
+    evidence = Evidence({"labels": np.zeros(5, int), "preselected": np.array([0])})
+    with pytest.raises(AssertionError, match="mine did not pick 3"):
+        select(erring, evidence, 3)
+
+
+# --- windows
+
+
+def test_the_grid_of_200_epochs_has_190_pairs():
+    starts = grid(200, 10, 10)
+    assert starts == list(range(1, 192, 10))
+    assert len(window_pairs(starts, 10, 200)) == 190
+
+
+def test_pairs_do_not_overlap():
+    assert window_pairs([100, 1, 90, 95], 10, 200) == [
+        (1, 90),
+        (1, 95),
+        (1, 100),
+        (90, 100),
+    ]
+    with pytest.raises(UserError, match="195 to 204"):
+        window_pairs([1, 195], 10, 200)
+    with pytest.raises(UserError, match="no two windows of length 10 fit in 15 epochs"):
+        window_pairs(grid(15, 10, 10), 10, 15)
+
+
+@pytest.mark.parametrize("combine", ["sum", "normalized"])
+def test_scores_of_pairs_are_those_of_eva(combine):
+    evidence = evidence_of(30)
+    options = {"length": 3, "combine": combine, "weight": 0.3, "ddof": 1}
+    pairs = window_pairs(grid(12, 3, 3), 3, 12)
+    every = score_pairs(evidence, pairs, methods.parse_options("eva", options))
+    for (early, late), scores in zip(pairs, every, strict=True):
+        expected = eva(evidence, early=early, late=late, **options)
+        np.testing.assert_array_equal(scores, expected)
