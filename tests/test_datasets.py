@@ -204,7 +204,7 @@ def test_official_files(data_dir, tmp_path, name, counts, channels, classes):
 def test_official_file_that_is_broken(data_dir, tmp_path):
     content = (data_dir / "retinamnist.npz").read_bytes()
     (tmp_path / "retinamnist.npz").write_bytes(content[:-1000])
-    with pytest.raises(UserError, match=r"retinamnist\.npz has MD5 .* not MedMNIST's bd4c0672"):
+    with pytest.raises(UserError, match=r"retinamnist\.npz has MD5 .* not the official bd4c0672"):
         sources.read("retinamnist", data_dir=tmp_path)
 
 

@@ -4,6 +4,7 @@ import click
 
 from medcoreset.datasets import canonical, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
+from medcoreset.errors import UserError
 
 
 @click.command()
@@ -19,16 +20,36 @@ from medcoreset.datasets.download import DEFAULT_CACHE
     help="Folder where downloads are kept.",
 )
 @click.option("--file", type=click.Path(), help="Your own .npz in MedMNIST's layout, to be NAME.")
+@click.option("--folder", type=click.Path(), help="Your own folder of images, to be NAME.")
+@click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
+@click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 def command(
-    name: str, out: str, data_dir: str | None, mirror: str | None, cache: str, file: str | None
+    name: str,
+    out: str,
+    data_dir: str | None,
+    mirror: str | None,
+    cache: str,
+    file: str | None,
+    folder: str | None,
+    image_size: int | None,
+    stream: bool,
 ) -> None:
     """Bring the dataset NAME into the canonical form.
 
-    NAME is a public dataset (digits, organsmnist, organsmnist_64 …) with options (+train=600), or
-    any other name for your own data.
+    NAME is a public dataset (digits, organsmnist, organsmnist_64, cifar10 …) or any other name for
+    your own data, with options: +train=600 trains on a stratified subset, +val=0.2 holds out
+    another share of the training set than 10 % where there is no validation set.
     """
+    if file is not None and folder is not None:
+        raise UserError("--file and --folder: give one of them")
+    if folder is None and (stream or image_size is not None):
+        raise UserError("--image-size and --stream are for a --folder")
     if file is not None:
         dataset = sources.read_own(name, file)
+    elif folder is not None:
+        if image_size is None:
+            raise UserError("--folder needs --image-size")
+        dataset = sources.read_own_folder(name, folder, image_size=image_size, stream=stream)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)

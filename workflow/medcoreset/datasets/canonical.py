@@ -1,4 +1,9 @@
-"""The one form in which every dataset reaches the pipeline: an uncompressed `.npz` and a `.json`."""
+"""The one form in which every dataset reaches the pipeline: an uncompressed `.npz` and a `.json`.
+
+The `.npz` has `{train,val,test}_{images,labels}`. Of a streamed dataset, one that stays in its
+image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
+`root` that the `.json` names, and its size.
+"""
 
 import hashlib
 import json
@@ -11,10 +16,15 @@ from typing import Any
 import numpy as np
 
 from medcoreset.atomic import write_json, write_npz
+from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 
+Images = np.ndarray | StreamedImages
 SPLITS = ("train", "val", "test")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+STREAMED_ARRAYS = tuple(
+    f"{split}_{kind}" for split in SPLITS for kind in ("paths", "bytes", "labels")
+)
 
 
 @dataclass(eq=False)
@@ -24,14 +34,18 @@ class Dataset:
     `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, the same in all
     splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
+
+    Images may instead be `StreamedImages`, which answer to `len`, `shape`, `dtype` and indexing
+    like the array they stand for, but decode files to do so: a training loop should read
+    either kind through `streaming.load_batches`.
     """
 
     name: str
-    train_images: np.ndarray
+    train_images: Images
     train_labels: np.ndarray
-    val_images: np.ndarray
+    val_images: Images
     val_labels: np.ndarray
-    test_images: np.ndarray
+    test_images: Images
     test_labels: np.ndarray
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -50,7 +64,7 @@ class Dataset:
                     f"but there are {self.classes} classes"
                 )
 
-    def images(self, split: str) -> np.ndarray:
+    def images(self, split: str) -> Images:
         """Return the images of `train`, `val` or `test`."""
         return getattr(self, f"{split}_images")
 
@@ -75,7 +89,10 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the names, dtypes, shapes and bytes of the six arrays."""
+        """The hash of the names, dtypes, shapes and bytes of the arrays in the `.npz`.
+
+        Of a streamed dataset that is of the paths, sizes and labels of its files, not the pixels.
+        """
         return _sha256(_arrays(self))
 
 
@@ -92,7 +109,11 @@ def write(dataset: Dataset, path: str | Path) -> None:
         "counts": {split: len(dataset.labels(split)) for split in SPLITS},
         "channels": dataset.channels,
         "image_size": dataset.image_size,
+        "streamed": isinstance(dataset.train_images, StreamedImages),
     }
+    if description["streamed"]:
+        description["root"] = str(dataset.train_images.root)
+        description["resized_to"] = dataset.train_images.resized_to
     description_path(path).unlink(missing_ok=True)
     write_npz(path, **_arrays(dataset))
     write_json(description_path(path), description)
@@ -105,10 +126,9 @@ def load(path: str | Path) -> Dataset:
     Raises UserError if the file is missing or not in the canonical form.
     """
     info = load_info(path)
-    try:
-        arrays = _map_npz(Path(path), ARRAYS)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"dataset file {path} is not in the canonical form: {error}") from error
+    arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS)
+    if info["streamed"]:
+        arrays = _streamed(arrays, info)
     return Dataset(name=info["name"], info=info, **arrays)
 
 
@@ -134,46 +154,73 @@ def description_path(path: str | Path) -> Path:
 
 
 def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
-    return {name: getattr(dataset, name) for name in ARRAYS}
+    """Return what goes into the `.npz`, by name."""
+    arrays = {}
+    for split in SPLITS:
+        images = dataset.images(split)
+        if isinstance(images, StreamedImages):
+            arrays[f"{split}_paths"] = images.paths
+            arrays[f"{split}_bytes"] = images.file_bytes
+        else:
+            arrays[f"{split}_images"] = images
+        arrays[f"{split}_labels"] = dataset.labels(split)
+    return arrays
+
+
+def _streamed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> dict[str, Any]:
+    """Put the images of a streamed dataset in the place of their paths."""
+    root = Path(info["root"])
+    if not root.is_dir():
+        raise UserError(f"dataset {info['name']}: its images are no longer at {root}")
+    colour = info["channels"] == 3
+    fields: dict[str, Any] = {}
+    for split in SPLITS:
+        files = arrays[f"{split}_paths"], arrays[f"{split}_bytes"]
+        size = info["image_size"], info["resized_to"]
+        fields[f"{split}_images"] = StreamedImages(root, *files, *size, colour)
+        fields[f"{split}_labels"] = arrays[f"{split}_labels"]
+    return fields
 
 
 def _sha256(arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        digest.update(np.ascontiguousarray(array).view(np.uint8) if array.size else b"")
     return digest.hexdigest()
 
 
 def _map_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Memory-map members of an uncompressed `.npz`, which numpy itself always reads whole."""
-    arrays = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in names:
-            member = archive.getinfo(f"{name}.npy")
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{name} is compressed")
-            # Through the archive, only the array's header is read, to learn its length …
-            with archive.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
-                read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
-                shape, fortran, dtype = read_header(stream)
-                header = stream.tell()
-            # … and the array starts after the member's own header, which zipfile does not measure.
-            with path.open("rb") as raw:
-                raw.seek(member.header_offset + 26)
-                name_length, extra_length = np.frombuffer(raw.read(4), "<u2")
-            start = member.header_offset + 30 + int(name_length) + int(extra_length) + header
-            if not all(shape):
-                arrays[name] = np.zeros(shape, dtype)
-                continue
-            order = "F" if fortran else "C"
-            mapped = np.memmap(path, dtype, mode="c", offset=start, shape=shape, order=order)
-            arrays[name] = np.asarray(mapped)
-    return arrays
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: _map_member(path, archive, f"{name}.npy") for name in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"dataset file {path} is not in the canonical form: {error}") from error
 
 
-def _check_images(name: str, split: str, images: np.ndarray, like: np.ndarray) -> None:
+def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    # Through the archive, only the array's header is read, to learn its length …
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+        shape, fortran, dtype = read_header(stream)
+        header = stream.tell()
+    if not all(shape):
+        return np.zeros(shape, dtype)
+    # … and the array starts after the member's own header, which zipfile does not measure.
+    with path.open("rb") as raw:
+        raw.seek(member.header_offset + 26)
+        name_length, extra_length = np.frombuffer(raw.read(4), "<u2")
+    start = member.header_offset + 30 + int(name_length) + int(extra_length) + header
+    order = "F" if fortran else "C"
+    return np.asarray(np.memmap(path, dtype, mode="c", offset=start, shape=shape, order=order))
+
+
+def _check_images(name: str, split: str, images: Images, like: Images) -> None:
     shape = images.shape
     grey = len(shape) == 3
     colour = len(shape) == 4 and shape[3] == 3

@@ -16,14 +16,17 @@ from typing import Literal
 
 from medcoreset.errors import UserError
 
-Reader = Literal["digits", "medmnist", "torchvision", "tinyimagenet", "folder", "own"]
+Reader = Literal["digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "own"]
 
 DEFAULT_VAL = 0.1
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source of images; licence and citation go into reports (MedMNIST's come with the package)."""
+    """A source of images; `counts` are the official ones, where its reader does not know them.
+
+    Licence and citation go into reports. (MedMNIST's licences and counts come with its package.)
+    """
 
     reader: Reader
     has_val: bool = False
@@ -66,9 +69,61 @@ SOURCES: dict[str, Source] = {
         for name in MEDMNIST
         for size in MEDMNIST_SIZES
     },
+    "cifar10": Source(
+        "torchvision",
+        licence="none stated; made for research",
+        citation="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        counts={"train": 50_000, "test": 10_000},
+    ),
+    "cifar100": Source(
+        "torchvision",
+        licence="none stated; made for research",
+        citation="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        counts={"train": 50_000, "test": 10_000},
+    ),
+    "svhn": Source(
+        "torchvision",
+        licence="non-commercial use only",
+        citation="Netzer et al., Reading digits in natural images with unsupervised feature "
+        "learning, NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011",
+        counts={"train": 73_257, "test": 26_032},
+    ),
+    "mnist": Source(
+        "torchvision",
+        licence="CC BY-SA 3.0",
+        citation="LeCun et al., Gradient-based learning applied to document recognition, "
+        "Proceedings of the IEEE 86(11), 1998",
+        counts={"train": 60_000, "test": 10_000},
+    ),
+    "qmnist": Source(
+        "torchvision",
+        licence="BSD 3-Clause",
+        citation="Yadav & Bottou, Cold case: the lost MNIST digits, NeurIPS 2019",
+        counts={"train": 60_000, "test": 60_000},
+    ),
+    "fashionmnist": Source(
+        "torchvision",
+        licence="MIT",
+        citation="Xiao, Rasul & Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking "
+        "machine learning algorithms, arXiv:1708.07747, 2017",
+        counts={"train": 60_000, "test": 10_000},
+    ),
+    "tinyimagenet": Source(
+        "tinyimagenet",
+        licence="ImageNet's terms: non-commercial research and education",
+        citation="Le & Yang, Tiny ImageNet visual recognition challenge, CS 231N, 2015",
+        counts={"train": 100_000, "test": 10_000},
+    ),
+    "imagenet": Source(
+        "imagenet",
+        licence="ImageNet's terms: non-commercial research and education",
+        citation="Russakovsky et al., ImageNet large scale visual recognition challenge, "
+        "International Journal of Computer Vision 115, 2015",
+        counts={"train": 1_281_167, "test": 50_000},
+    ),
 }
 
-OWN = Source("own", has_val=True)
+OWN = Source("own")
 NAMES = tuple(SOURCES)
 
 

@@ -2,12 +2,19 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import requests
 from filelock import FileLock
 from requests import exceptions
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
 from tqdm import tqdm
 
 from medcoreset.errors import UserError
@@ -43,6 +50,7 @@ def fetch(
         retry=retry_if_exception_type(Interrupted),
         stop=stop_after_attempt(attempts),
         wait=wait_exponential(multiplier=wait, max=60),
+        before_sleep=_say_why,
         reraise=True,
     )
     try:
@@ -54,21 +62,53 @@ def fetch(
                 path.unlink()
             retrying(_attempt, url, path, md5, timeout)
     except Interrupted as failure:
-        raise UserError(f"download of {url} failed {attempts} times: {failure}") from failure
+        raise UserError(
+            f"download of {url} failed {attempts} times: {failure}; "
+            "a copy of the file can be given by data_dir"
+        ) from failure
     except OSError as error:
         raise UserError(f"cannot keep a download as {path}: {error}") from error
     return path
 
 
-def mirrored(url: str, mirror: str | None, filename: str) -> str:
-    """Return `url`, or `filename` under the base address `mirror` where one is given."""
-    return url if mirror is None else f"{mirror.rstrip('/')}/{filename}"
+def obtain(
+    url: str,
+    filename: str,
+    *,
+    md5: str,
+    data_dir: str | Path | None,
+    mirror: str | None,
+    cache: str | Path,
+) -> Path:
+    """Return the path of an official file, whose MD5 is right.
+
+    It must be at `filename` (which may have folders) under `data_dir`, where that is given; else it
+    is downloaded to there under `cache`, from `url`, or from there under the address `mirror`.
+    """
+    if data_dir is None:
+        address = url if mirror is None else f"{mirror.rstrip('/')}/{filename}"
+        return fetch(address, Path(cache) / filename, md5=md5)
+    path = Path(data_dir) / filename
+    if not path.is_file():
+        raise UserError(f"data_dir has no official file {path}")
+    found = md5_of(path)
+    if found != md5:
+        raise UserError(
+            f"{path} has MD5 {found}, not the official {md5}: the file is broken or of another release"
+        )
+    return path
 
 
 def md5_of(path: str | Path) -> str:
     """Return the MD5 of a file, in hexadecimal: the checksum that the sources publish."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _say_why(state: RetryCallState) -> None:
+    """Tell the user why a download is waiting, and for how long."""
+    failure, pause = state.outcome.exception(), state.next_action.sleep
+    sys.stderr.write(f"download: {failure}; trying again in {pause:g} s\n")
 
 
 def _attempt(url: str, path: Path, md5: str | None, timeout: float) -> None:

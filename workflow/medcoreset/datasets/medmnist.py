@@ -5,7 +5,7 @@ from pathlib import Path
 from medcoreset.datasets import npz
 from medcoreset.datasets.canonical import SPLITS, Dataset
 from medcoreset.datasets.catalog import SOURCES
-from medcoreset.datasets.download import DEFAULT_CACHE, fetch, md5_of, mirrored
+from medcoreset.datasets.download import DEFAULT_CACHE, obtain
 from medcoreset.errors import UserError
 
 
@@ -27,12 +27,7 @@ def read(
     facts = INFO[flag]
     suffix = f"_{size}" if size else ""
     url, md5 = facts[f"url{suffix}"], facts[f"MD5{suffix}"]
-    filename = f"{name}.npz"
-    if data_dir is None:
-        path = fetch(mirrored(url, mirror, filename), Path(cache) / filename, md5=md5)
-    else:
-        path = Path(data_dir) / filename
-        _check_local(path, name, md5)
+    path = obtain(url, f"{name}.npz", md5=md5, data_dir=data_dir, mirror=mirror, cache=cache)
     dataset = npz.read(
         name,
         path,
@@ -50,14 +45,3 @@ def read(
             f"dataset {name}: {path} holds {counts}, but MedMNIST says {facts['n_samples']}"
         )
     return dataset
-
-
-def _check_local(path: Path, name: str, md5: str) -> None:
-    if not path.is_file():
-        raise UserError(f"dataset {name}: data_dir has no {path} (MedMNIST's official file)")
-    found = md5_of(path)
-    if found != md5:
-        raise UserError(
-            f"dataset {name}: {path} has MD5 {found}, not MedMNIST's {md5}: "
-            "the file is broken or of another release"
-        )

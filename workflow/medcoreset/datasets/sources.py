@@ -3,11 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from medcoreset.datasets import digits, medmnist, npz
-from medcoreset.datasets.canonical import Dataset
-from medcoreset.datasets.catalog import Identity, check_own_name, parse
+import numpy as np
+
+from medcoreset.datasets import digits, folder, medmnist, npz, tinyimagenet, vision
+from medcoreset.datasets.canonical import SPLITS, Dataset, Images
+from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
 from medcoreset.datasets.download import DEFAULT_CACHE
-from medcoreset.datasets.splits import subset
+from medcoreset.datasets.splits import hold_out, subset
+from medcoreset.datasets.streaming import StreamedImages
+from medcoreset.errors import UserError
 
 
 def read(
@@ -20,30 +24,100 @@ def read(
     """Return the dataset of the identity `name`, as `catalog` defines them.
 
     Its files are taken from the folder `data_dir`, or else downloaded into `cache`, from the
-    official address or from `mirror`. Raises UserError if it cannot be had or is not what it says.
+    official address or from `mirror`, which is laid out like `data_dir`. Raises UserError if it
+    cannot be had or is not what it says.
     """
     identity = parse(name)
-    if identity.source.reader == "digits":
-        return _finish(digits.read(), identity)
-    return _finish(
-        medmnist.read(identity.base, data_dir=data_dir, mirror=mirror, cache=cache), identity
-    )
+    places = {"data_dir": data_dir, "mirror": mirror, "cache": cache}
+    match identity.source.reader:
+        case "digits":
+            dataset = digits.read()
+        case "medmnist":
+            dataset = medmnist.read(identity.base, **places)
+        case "torchvision":
+            dataset = vision.read(identity.base, **places)
+        case "tinyimagenet":
+            dataset = tinyimagenet.read(**places)
+        case "imagenet":
+            dataset = _imagenet(data_dir)
+    return _finish(dataset, identity)
 
 
 def read_own(name: str, file: str | Path) -> Dataset:
     """Return the user's own data in the `.npz` file `file`, under the identity `name`."""
+    identity = _own_identity(name)
+    return _finish(npz.read(identity.base, file), identity)
+
+
+def read_own_folder(
+    name: str, root: str | Path, *, image_size: int, stream: bool = False
+) -> Dataset:
+    """Return the user's own folder of images, under the identity `name`.
+
+    Images become `image_size` × `image_size` pixels, grey if all files are. With `stream` they stay
+    in their files and are read as RGB, as they are needed: for sets larger than the memory.
+    """
+    identity = _own_identity(name)
+    if image_size < 1:
+        raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
+    colour = True if stream else None
+    dataset = folder.read(identity.base, root, image_size=image_size, colour=colour)
+    dataset = _finish(dataset, identity)
+    if stream:
+        return dataset
+    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+
+
+def _imagenet(data_dir: str | Path | None) -> Dataset:
+    """Return ImageNet-1K from `data_dir/imagenet/{train,val}/WNID/`, streamed: 140 GB of JPEGs."""
+    source = SOURCES["imagenet"]
+    if data_dir is None:
+        raise UserError(
+            "dataset imagenet cannot be downloaded: give data_dir, with imagenet/train/"
+        )
+    dataset = folder.read(
+        "imagenet",
+        Path(data_dir) / "imagenet",
+        image_size=224,
+        resized_to=256,
+        colour=True,
+        info={"licence": source.licence, "citation": source.citation},
+    )
+    counts = {split: len(dataset.labels(split)) for split in source.counts}
+    if counts != source.counts:
+        raise UserError(
+            f"dataset imagenet: {dataset.info['source']} has {counts}, ImageNet-1K {source.counts}; "
+            "a subset of it is a folder of your own"
+        )
+    return dataset
+
+
+def _own_identity(name: str) -> Identity:
     base = name.partition("+")[0]
     check_own_name(base)
-    return _finish(npz.read(base, file), parse(name, own=[base]))
+    return parse(name, own=[base])
 
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:
-    """Reduce the training set to the identity's subset, and give the dataset its full name."""
-    if identity.train is not None:
-        kept = subset(dataset.train_labels, identity.train, name=identity.name)
-        dataset = replace(
-            dataset,
-            train_images=dataset.train_images[kept],
-            train_labels=dataset.train_labels[kept],
+    """Hold out a validation set where there is none, reduce the training set, and name it all."""
+    parts = {"train": np.arange(len(dataset.train_labels))}
+    if len(dataset.val_labels) == 0:
+        parts["train"], parts["val"] = hold_out(
+            dataset.train_labels, identity.val, name=identity.name
         )
-    return replace(dataset, name=identity.name)
+        dataset.info["val_fraction"] = identity.val
+    elif identity.val != DEFAULT_VAL:
+        raise UserError(f"dataset {identity.name}: it has its own validation set, so no val=")
+    if identity.train is not None:
+        labels = dataset.train_labels[parts["train"]]
+        kept = subset(labels, identity.train, name=identity.name)
+        parts["train"] = parts["train"][kept]
+    if len(parts["train"]) == len(dataset.train_labels):
+        return replace(dataset, name=identity.name)
+    images = {f"{split}_images": _take(dataset.train_images, part) for split, part in parts.items()}
+    labels = {f"{split}_labels": dataset.train_labels[part] for split, part in parts.items()}
+    return replace(dataset, name=identity.name, **images, **labels)
+
+
+def _take(images: Images, indices: np.ndarray) -> Images:
+    return images.subset(indices) if isinstance(images, StreamedImages) else images[indices]

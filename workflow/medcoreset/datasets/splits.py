@@ -11,10 +11,11 @@ SPLIT_SEED = 0
 def hold_out(labels: np.ndarray, fraction: float, *, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted indices that stay and those held out, `fraction` of each class.
 
-    `labels`: (N,) integers; `name` is for error messages. Raises UserError if a class is too
-    small to be split.
+    `labels`: (N,) integers; `name` is for error messages. Raises UserError if there are too few
+    samples to be split by class; a fraction of 0 holds nothing out.
     """
-    return _stratified(labels, round(fraction * len(labels)), name=name)
+    count = max(1, round(fraction * len(labels))) if fraction else 0
+    return _stratified(labels, count, name=name)
 
 
 def subset(labels: np.ndarray, count: int, *, name: str) -> np.ndarray:
