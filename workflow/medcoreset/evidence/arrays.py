@@ -7,8 +7,9 @@ class Array(NamedTuple):
     """One kind of array: its shape in symbols, the kind of its values, and what it means.
 
     The symbols are N samples, T epochs, C classes, D features, G gradient entries, V validation
-    samples, P preselected samples; a symbol stands for one size throughout a piece of evidence.
-    `kind` is one of integer, boolean, real (finite), probability, log_probability.
+    samples, P preselected samples, R models; a symbol stands for one size throughout a piece of
+    evidence. `kind` is one of integer, boolean, real (finite), size (0 or more, may be infinite),
+    probability, log_probability.
     """
 
     shape: tuple[str, ...]
@@ -31,6 +32,8 @@ ARRAYS = {
     "final_probs": Array(("N", "C"), "probability", "softmax of `logits`"),
     "features": Array(("N", "D"), "real", "penultimate features of the scoring model"),
     "gradients": Array(("N", "G"), "real", "of each sample's loss"),
+    "gradient_norms": Array(("R", "N"), "size", "‖∇ℓ‖₂ under independently trained models"),
+    "perturbations": Array(("N",), "size", "squared L2 norm of the smallest adversarial one"),
     "similarity": Array(("N", "N"), "real", "between samples"),
     "val_features": Array(("V", "D"), "real", "features of the validation samples"),
     "val_probs": Array(("V", "C"), "probability", "softmax outputs for them"),
@@ -53,5 +56,6 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "logit_margin": (("log_probs", "labels"),),
     "final_probs": (("logits",),),
     "gradients": (("features", "final_probs", "labels"),),
+    "gradient_norms": (("gradients",),),
     "similarity": (("gradients",),),
 }

@@ -31,7 +31,7 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
                     f"{source}: {name} has shape {array.shape}, to be ({', '.join(shape)}), "
                     f"but {symbol} is {first} in {where}"
                 )
-    for symbol in "NTC":
+    for symbol in "NTCR":
         if symbol in found and found[symbol][0] == 0:
             raise UserError(f"{source}: {found[symbol][1]} is empty")
     return {symbol: size for symbol, (size, _) in found.items()}
@@ -90,6 +90,13 @@ def _finite(where: str, array: np.ndarray) -> None:
         raise UserError(f"{where} has infinite values")
 
 
+def _size(where: str, array: np.ndarray) -> None:
+    if np.isnan(array).any():
+        raise UserError(f"{where} has NaN")
+    if array.size and array.min() < 0:
+        raise UserError(f"{where} has negative values")
+
+
 def _probability(where: str, array: np.ndarray) -> None:
     _finite(where, array)
     p = array.astype(np.float32)
@@ -109,6 +116,7 @@ def _log_probability(where: str, array: np.ndarray) -> None:
 
 _CHECKS: dict[str, Callable[[str, np.ndarray], None]] = {
     "real": _finite,
+    "size": _size,
     "probability": _probability,
     "log_probability": _log_probability,
 }

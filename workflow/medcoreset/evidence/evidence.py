@@ -90,12 +90,27 @@ class Evidence:
     @property
     def preselected(self) -> np.ndarray:
         """Return the indices that are in the coreset from the start, int64 (P,), P ≥ 0."""
-        given = np.asarray(self._arrays.get("preselected", ()), dtype=np.int64)
+        return self.positions(np.asarray(self._arrays.get("preselected", ()), dtype=np.int64))
+
+    def positions(self, samples: np.ndarray) -> np.ndarray:
+        """Return where `samples`, numbered as in the whole evidence, are in this part of it.
+
+        Those that are not in this part are left out. Raises UserError for a number of no sample.
+        """
+        samples = np.asarray(samples, dtype=np.int64)
+        total = self._sizes["N"] if samples.size else 0
+        wrong = samples[(samples < 0) | (samples >= total)]
+        if wrong.size:
+            raise UserError(f"{self.name}: there is no sample {wrong[0]}, they are 0 to {total - 1}")
         if self._rows is None:
-            return given
+            return samples
         position = np.full(self._sizes["N"], -1)
         position[self._rows] = np.arange(len(self._rows))
-        return position[given][position[given] >= 0]
+        return position[samples][position[samples] >= 0]
+
+    def given(self, name: str) -> bool:
+        """Return whether the array itself is there."""
+        return name in self._arrays
 
     def has(self, name: str) -> bool:
         """Return whether the array is there, or follows from what is there."""

@@ -1,8 +1,8 @@
 """What a method is, and the three decorators that register one.
 
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
-- `@picking`: `pick(scores, count, rng, *, options) -> positions`; ranks by another method's scores
-  and chooses among them in its own way.
+- `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
+  those of another method, and chooses by them in its own way.
 - `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking.
 
 None of them deals with class balance, ties, preselected samples or budgets: the driver in
@@ -26,7 +26,7 @@ Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
 
 
 class Picks(NamedTuple):
-    """What a selecting method returns: indices (M,) in picking order, and weights (M,) or None."""
+    """What a method picks: indices (M,) in picking order, and weights (M,) or None."""
 
     indices: np.ndarray
     weights: np.ndarray | None = None
@@ -127,17 +127,19 @@ def ranking(
 
 def picking(
     name: str, *, scores_of: Callable[..., np.ndarray], reference: str, cost: str, **about: Any
-) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
-    """Register `pick(scores (n,), count, rng, *, options) -> positions (count,)`.
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register `pick(scores (n,), count, rng, *, options) -> positions (count,) or Picks`.
 
-    The scores are those of the ranking method `scores_of` with its default options.
+    `scores_of(evidence) -> (N,) float64` gives the scores. If it is a ranking method, it is used
+    with its default options, and its needs need not be said again.
     """
 
-    def decorate(pick: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-        (base,) = (method for method in METHODS.values() if method.score is scores_of)
-        fields = {"reference": reference, "cost": cost, "needs": base.needed(), **about}
+    def decorate(pick: Callable[..., Any]) -> Callable[..., Any]:
+        bases = [method for method in METHODS.values() if method.score is scores_of]
+        needs = {"needs": base.needed() for base in bases}
+        fields = {"reference": reference, "cost": cost, **needs, **about}
         builds_on = (scores_of, *fields.pop("builds_on", ()))
-        _register(name, pick, score=base.score, pick=pick, builds_on=builds_on, **fields)
+        _register(name, pick, score=scores_of, pick=pick, builds_on=builds_on, **fields)
         return pick
 
     return decorate

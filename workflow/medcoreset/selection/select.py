@@ -149,8 +149,13 @@ def _pick(
         positions = method.pick(scores[pool], count, group.rng, **options)
     else:
         positions = []
-    picked = pool[np.asarray(positions, dtype=np.int64)]
-    return _verified(method, Picks(np.concatenate([group.preselected, picked])), group)
+    picks = positions if isinstance(positions, Picks) else Picks(positions)
+    picked = pool[np.asarray(picks.indices, dtype=np.int64)]
+    # A preselected sample was not picked for others: it stands for itself alone.
+    weights = picks.weights
+    if weights is not None:
+        weights = np.concatenate([np.ones(len(group.preselected)), weights])
+    return _verified(method, Picks(np.concatenate([group.preselected, picked]), weights), group)
 
 
 def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[str, Any]) -> Picks:
@@ -184,6 +189,8 @@ def _part(picks: Picks, which: slice) -> Picks:
 
 def _joined(parts: list[Picks]) -> tuple[np.ndarray, np.ndarray | None]:
     indices = np.concatenate([part.indices for part in parts]).astype(np.int64)
-    if any(part.weights is None for part in parts):
+    if all(part.weights is None for part in parts):
         return indices, None
-    return indices, np.concatenate([part.weights for part in parts]).astype(np.float64)
+    # A class in which everything was preselected picks nothing, so that it says no weights.
+    weights = [np.ones(len(p.indices)) if p.weights is None else p.weights for p in parts]
+    return indices, np.concatenate(weights).astype(np.float64)
