@@ -101,7 +101,9 @@ class Evidence:
         total = self._sizes["N"] if samples.size else 0
         wrong = samples[(samples < 0) | (samples >= total)]
         if wrong.size:
-            raise UserError(f"{self.name}: there is no sample {wrong[0]}, they are 0 to {total - 1}")
+            raise UserError(
+                f"{self.name}: there is no sample {wrong[0]}, they are 0 to {total - 1}"
+            )
         if self._rows is None:
             return samples
         position = np.full(self._sizes["N"], -1)

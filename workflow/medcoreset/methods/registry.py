@@ -135,9 +135,10 @@ def picking(
     """
 
     def decorate(pick: Callable[..., Any]) -> Callable[..., Any]:
-        bases = [method for method in METHODS.values() if method.score is scores_of]
-        needs = {"needs": base.needed() for base in bases}
-        fields = {"reference": reference, "cost": cost, **needs, **about}
+        fields = {"reference": reference, "cost": cost, **about}
+        for base in METHODS.values():
+            if base.score is scores_of:
+                fields.setdefault("needs", base.needed())
         builds_on = (scores_of, *fields.pop("builds_on", ()))
         _register(name, pick, score=scores_of, pick=pick, builds_on=builds_on, **fields)
         return pick
