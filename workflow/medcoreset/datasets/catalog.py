@@ -180,8 +180,11 @@ def _known(name: str) -> Source:
         )
     if name not in SOURCES:
         near = difflib.get_close_matches(name, SOURCES, n=3)
-        hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(SOURCES)}"
-        raise UserError(f"unknown dataset {name!r}: {hint}")
+        known = ", ".join(each for each in SOURCES if "_" not in each)
+        hint = f"did you mean {' or '.join(near)}" if near else f"known are {known}"
+        raise UserError(
+            f"unknown dataset {name!r}: {hint} (MedMNIST's also at _64, _128 and _224 pixels)"
+        )
     return SOURCES[name]
 
 

@@ -33,7 +33,7 @@ def fetch(
     url: str,
     path: str | Path,
     *,
-    md5: str | None,
+    md5: str,
     attempts: int = 6,
     wait: float = 2.0,
     timeout: float = 30.0,
@@ -57,7 +57,7 @@ def fetch(
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             if path.is_file():
-                if md5 is None or md5_of(path) == md5:
+                if md5_of(path) == md5:
                     return path
                 path.unlink()
             retrying(_attempt, url, path, md5, timeout)
@@ -111,7 +111,7 @@ def _say_why(state: RetryCallState) -> None:
     sys.stderr.write(f"download: {failure}; trying again in {pause:g} s\n")
 
 
-def _attempt(url: str, path: Path, md5: str | None, timeout: float) -> None:
+def _attempt(url: str, path: Path, md5: str, timeout: float) -> None:
     """Download what is missing, check it, and move it to its final name."""
     part = path.with_name(f"{path.name}.part")
     resumed_from = part.stat().st_size if part.is_file() else 0
@@ -122,7 +122,7 @@ def _attempt(url: str, path: Path, md5: str | None, timeout: float) -> None:
     except requests.RequestException as error:
         raise Interrupted(error) from error
     found = md5_of(part)
-    if md5 is not None and found != md5:
+    if found != md5:
         part.unlink()
         if resumed_from:  # the two halves may be of different files: once more, from the start
             raise Interrupted(f"the resumed file has MD5 {found}, expected {md5}")
