@@ -1,0 +1,36 @@
+from typing import Literal
+
+import numpy as np
+
+from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence
+from medcoreset.evidence.gradient_norms import last_layer
+from medcoreset.methods.registry import ranking
+
+
+@ranking(
+    "grand",
+    label="GraNd",
+    keep="highest",
+    needs=("gradient_norms",),
+    reference="Paul et al., NeurIPS 2021, Definition 2.1; DeepCore, Eq. 3",
+    cost="O(R·N) for R models, after their training",
+    balance="class",
+    departs="code of DeepCore divides a sample's gradient by the length of the batch it fell in, so "
+    "that those of the last, shorter batch score higher, and applies the softmax twice",
+    builds_on=(last_layer,),
+)
+def grand(evidence: Evidence, *, layers: Literal["last", "all"] = "last") -> np.ndarray:
+    """Average ‖∇ℓ‖₂ over independently trained models (10 in the papers).
+
+    `layers` says of which parameters: those of the last layer or all, as `medcoreset evidence
+    gradient_norms --layers` computed `gradient_norms`. In their absence the one model whose
+    `gradients` are given is taken and, for the last layer, the one with `features` and outputs.
+    """
+    if evidence.given("gradient_norms"):
+        return evidence["gradient_norms"].astype(np.float64).mean(axis=0)
+    if evidence.given("gradients"):
+        return np.linalg.norm(evidence["gradients"].astype(np.float64), axis=1)
+    if layers == "all":
+        raise UserError(f"grand: {evidence.name} lacks gradient_norms, which layers=all needs")
+    return last_layer(evidence)
