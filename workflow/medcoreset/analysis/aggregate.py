@@ -1,0 +1,141 @@
+"""From the runs' metrics to the long table: one row per cell and metric."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from medcoreset.analysis.experiment import Experiment, Run
+from medcoreset.atomic import replacing
+from medcoreset.errors import UserError
+
+CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
+STATISTICS = ["mean", "std", "n", "ci_low", "ci_high"]
+COMPARISON = ["published_mean", "published_std", "difference", "within_tolerance"]
+COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARISON]
+METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a window search came to: the candidate of best mean validation accuracy."""
+
+    run: Run
+    candidates: int
+    val_accuracy: float
+    """Percent, mean over the seeds."""
+    reports: str
+    """The split that the chosen candidate's number is of."""
+
+
+def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, list[Choice]]:
+    """Read every run of `experiment` and summarise each cell over its seeds.
+
+    Returns the table (columns `CELL`, `metric`, `STATISTICS`; every metric in percent; recall once
+    per class as `recall_0`, `recall_1`, …) and the choices made among the candidates of a window
+    search. A run that is missing, or that lacks its reporting rule or a metric, is a `UserError`.
+    """
+    cells: dict[tuple, list[Run]] = {}
+    for run in experiment.runs:
+        cells.setdefault(run.cell, []).append(run)
+    rows, choices = [], []
+    for cell, candidates in cells.items():
+        per_run = [_PerSeed.read(run) for run in candidates]
+        best = max(per_run, key=lambda values: values.val_accuracy)  # the first one among equals
+        if len(candidates) > 1:
+            choices.append(Choice(best.run, len(candidates), best.val_accuracy, best.reports))
+        rows += [
+            {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values)}
+            for metric, values in best.metrics.items()
+        ]
+    return pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]), choices
+
+
+def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
+    """Summarise one metric over seeds: mean, standard deviation (ddof 1), n, 95 % interval.
+
+    The interval is Student's t of n − 1 degrees of freedom. One seed has neither deviation nor
+    interval; a seed on which the metric is undefined (None) does not count.
+    """
+    defined = pd.Series([value for value in values if value is not None], dtype=float)
+    n, mean, std = len(defined), defined.mean(), defined.std(ddof=1)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * std / math.sqrt(n) if n > 1 else math.nan
+    return {"mean": mean, "std": std, "n": n, "ci_low": mean - half, "ci_high": mean + half}
+
+
+@dataclass(frozen=True)
+class _PerSeed:
+    """One run's values under its reporting rule, in percent, in the order of the seeds."""
+
+    run: Run
+    reports: str
+    val_accuracy: float
+    metrics: dict[str, list[float | None]]
+
+    @classmethod
+    def read(cls, run: Run) -> "_PerSeed":
+        seeds = _read_json(run.metrics).get("seeds")
+        if not seeds:
+            raise UserError(f"{run.metrics}: no seeds")
+        records = [_rule(seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
+        val = [_value(record["val"], "accuracy", run) for record in records]
+        reported = [record[record["reports"]] for record in records]
+        metrics = {
+            metric: [_value(values, metric, run) for values in reported] for metric in METRICS
+        }
+        recalls = zip(*(_recall(values, run) for values in reported), strict=True)
+        metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
+        return cls(run, records[0]["reports"], float(pd.Series(val).mean()), metrics)
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such run") from None
+    except ValueError as problem:
+        raise UserError(f"{path}: not JSON: {problem}") from None
+
+
+def _rule(seed_record: dict[str, Any], run: Run, seed: str) -> dict[str, Any]:
+    rules = seed_record.get("rules", {})
+    if run.rule not in rules:
+        has = ", ".join(rules) or "none"
+        raise UserError(f"{run.metrics}: seed {seed} has no rule {run.rule!r} (it has {has})")
+    return rules[run.rule]
+
+
+def _value(values: dict[str, Any], metric: str, run: Run) -> float | None:
+    if metric not in values:
+        raise UserError(f"{run.metrics}: rule {run.rule!r} lacks the metric {metric!r}")
+    return None if values[metric] is None else 100 * values[metric]
+
+
+def _recall(values: dict[str, Any], run: Run) -> list[float | None]:
+    if "recall" not in values:
+        raise UserError(f"{run.metrics}: rule {run.rule!r} lacks the metric 'recall'")
+    return [None if value is None else 100 * value for value in values["recall"]]
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the long table; numbers are rounded to 1e-6 percentage points, unknown ones empty."""
+    text = table[COLUMNS].round(6).to_csv(index=False, lineterminator="\n")
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read what `write_table` wrote."""
+    try:
+        table = pd.read_csv(path, dtype={"surrogate": str}, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such table") from None
+    if missing := [column for column in COLUMNS if column not in table]:
+        raise UserError(f"{path}: lacks the columns {', '.join(missing)}")
+    return table

@@ -1,0 +1,290 @@
+"""The long table laid out as the papers print it: methods × (dataset, rate), in Markdown and LaTeX."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from medcoreset.analysis.aggregate import Choice
+from medcoreset.analysis.experiment import INDEPENDENT, Experiment
+
+
+@dataclass(frozen=True)
+class Block:
+    """The accuracies of one protocol, retrained network and surrogate: what may be compared.
+
+    `rows` are the rows of the long table, those of random and full among them.
+    """
+
+    protocol: str
+    network: str
+    surrogate: str
+    rows: pd.DataFrame
+
+    def cell(self, method: str, dataset: str, rate: float) -> pd.Series | None:
+        """Return the row of one cell; the full training set is the same at every rate."""
+        rows = self.rows[(self.rows["method"] == method) & (self.rows["dataset"] == dataset)]
+        if method != "full":
+            rows = rows[(rows["rate"] - rate).abs() < 1e-9]
+        return None if rows.empty else rows.iloc[0]
+
+
+def blocks(experiment: Experiment, table: pd.DataFrame) -> list[Block]:
+    """Split the table by protocol, network and surrogate, in the experiment's order."""
+    accuracy = table[table["metric"] == "accuracy"]
+    return [
+        block
+        for protocol in experiment.protocols
+        for network in experiment.networks
+        for block in _blocks_of(
+            accuracy[(accuracy["protocol"] == protocol) & (accuracy["network"] == network)],
+            protocol,
+            network,
+        )
+    ]
+
+
+def _blocks_of(rows: pd.DataFrame, protocol: str, network: str) -> Iterator[Block]:
+    independent = rows["method"].isin(INDEPENDENT)
+    surrogates = rows["surrogate"][~independent].unique()
+    if len(surrogates) == 0:
+        surrogates = rows["surrogate"].unique()[:1]
+    for surrogate in surrogates:
+        own = (rows["surrogate"] == surrogate) & ~independent
+        chosen = rows[own | independent]
+        # Where random was run beside each of several surrogates, this surrogate's goes first.
+        order = (chosen["surrogate"] != surrogate).sort_values(kind="stable").index
+        chosen = chosen.loc[order].drop_duplicates(["dataset", "method", "rate"])
+        yield Block(protocol, network, surrogate, chosen)
+
+
+def heading(experiment: Experiment, block: Block) -> str:
+    """Return the title of a block: how the numbers were obtained, and with which networks."""
+    protocol = experiment.protocols[block.protocol]
+    network = experiment.network_label(block.network)
+    surrogate = experiment.network_label(block.surrogate)
+    return f"{protocol}; {network} trained on coresets selected with {surrogate}"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One cell, as the text of its number, how it ranks, and the paper's number."""
+
+    text: str = ""
+    rank: int = 0
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A block laid out: entries by method and column, a column being a dataset and a rate."""
+
+    columns: list[tuple[str, float]]
+    entries: dict[str, list[_Entry]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, experiment: Experiment, block: Block) -> "_Grid":
+        columns = [
+            (dataset, rate)
+            for dataset in experiment.datasets
+            if (block.rows["dataset"] == dataset).any()
+            for rate in experiment.rates
+        ]
+        cells = {
+            method: [block.cell(method, *column) for column in columns]
+            for method in experiment.methods
+        }
+        present = {m: row for m, row in cells.items() if any(cell is not None for cell in row)}
+        ranked = [
+            _ranks([row[i] for m, row in present.items() if m != "full"])
+            for i in range(len(columns))
+        ]
+        return cls(
+            columns,
+            {
+                method: [
+                    _entry(cell, ranked[i] if method != "full" else [])
+                    for i, cell in enumerate(row)
+                ]
+                for method, row in present.items()
+            },
+        )
+
+
+def _ranks(cells: Sequence[pd.Series | None]) -> list[float]:
+    """Return the best and the second-best mean of a column, as they are printed."""
+    return sorted({round(cell["mean"], 1) for cell in cells if cell is not None}, reverse=True)[:2]
+
+
+def _entry(cell: pd.Series | None, best: Sequence[float]) -> _Entry:
+    if cell is None:
+        return _Entry("–")
+    printed = round(cell["mean"], 1)
+    rank = best.index(printed) + 1 if printed in best else 0
+    published = ""
+    if pd.notna(cell["published_mean"]):
+        outside = "" if cell["within_tolerance"] else "†"
+        published = f"[{_number(cell['published_mean'], cell['published_std'])}]{outside}"
+    return _Entry(_number(cell["mean"], cell["std"]), rank, published)
+
+
+def _number(mean: float, std: float) -> str:
+    return f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f} ± {std:.1f}"
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.6g}"
+
+
+def notes(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
+    """Return the sentences below the table: how to read it, choices made, the experiment's own."""
+    accuracy = table[table["metric"] == "accuracy"]
+    seeds = sorted(accuracy["n"].unique())
+    n = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    lines = [
+        f"Accuracy in %, mean ± standard deviation over n = {n} seeds. "
+        "Bold: best of the column, underlined: second best, the full training set aside."
+    ]
+    compared = accuracy[accuracy["published_mean"].notna()]
+    if len(compared):
+        within = int(compared["within_tolerance"].astype(bool).sum())
+        lines.append(
+            "In brackets: the published number, where the paper obtained it under the same "
+            f"reporting rule; {within} of {len(compared)} are within max({experiment.tolerance:g} "
+            "percentage points, twice the joint standard deviation), † marks the others."
+        )
+    lines += [_said(experiment, choice) for choice in choices]
+    return [*lines, *experiment.notes]
+
+
+def _said(experiment: Experiment, choice: Choice) -> str:
+    run = choice.run
+    return (
+        f"{experiment.methods[run.method]}, {experiment.datasets[run.dataset]}, "
+        f"{_percent(run.rate)} %, {experiment.protocols[run.protocol]}, "
+        f"{experiment.network_label(run.network)}: {run.variant} of {choice.candidates} candidates "
+        f"by mean validation accuracy ({choice.val_accuracy:.1f} %); the number is of the "
+        f"{'same validation' if choice.reports == 'val' else choice.reports} split."
+    )
+
+
+def markdown(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+    """Return the tables in Markdown, one per block, the published number below each of ours."""
+    parts = [f"# {experiment.title}"]
+    for block in blocks(experiment, table):
+        parts.append(f"## {heading(experiment, block)}")
+        parts.append(_markdown_grid(experiment, _Grid.of(experiment, block)))
+    parts.append("\n".join(f"- {note}" for note in notes(experiment, table, choices)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_grid(experiment: Experiment, grid: _Grid) -> str:
+    marks = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
+
+    def cell(entry: _Entry) -> str:
+        text = marks[entry.rank].format(entry.text)
+        return f"{text}<br>{entry.published}" if entry.published else text
+
+    head = [f"{experiment.datasets[d]} {_percent(rate)} %" for d, rate in grid.columns]
+    lines = [["Method", *head], ["---", *["---:"] * len(head)]]
+    lines += [
+        [experiment.methods[method], *map(cell, entries)]
+        for method, entries in grid.entries.items()
+    ]
+    return "\n".join("| " + " | ".join(_pipes(text) for text in line) + " |" for line in lines)
+
+
+def _pipes(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+    r"""Return the tables in LaTeX, one `table*` per block, to be `\input` with booktabs loaded."""
+    parts = ["% \\usepackage{booktabs} in the preamble."]
+    below = "\\\\\n".join(_tex(note) for note in notes(experiment, table, choices))
+    for i, block in enumerate(blocks(experiment, table)):
+        caption = f"{experiment.title}. {heading(experiment, block)}."
+        parts += [
+            "\\begin{table*}[tbp]",
+            "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}",
+            f"\\caption{{{_tex(caption)}}}",
+            f"\\label{{tab:{experiment.name.replace('_', '-')}-{i + 1}}}",
+            _latex_grid(experiment, _Grid.of(experiment, block)),
+            "\\par\\smallskip\n\\begin{minipage}{\\textwidth}\\scriptsize\\raggedright",
+            below,
+            "\\end{minipage}",
+            "\\end{table*}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _latex_grid(experiment: Experiment, grid: _Grid) -> str:
+    width = len(experiment.rates)
+    datasets = list(dict.fromkeys(dataset for dataset, _ in grid.columns))
+    spans = [f"\\multicolumn{{{width}}}{{c}}{{{_tex(experiment.datasets[d])}}}" for d in datasets]
+    rules = [
+        f"\\cmidrule(lr){{{2 + i * width}-{1 + (i + 1) * width}}}" for i in range(len(datasets))
+    ]
+    head = [f"{_percent(rate)}\\,\\%" for _, rate in grid.columns]
+    lines = [
+        f"\\begin{{tabular}}{{l*{{{len(grid.columns)}}}{{c}}}}",
+        "\\toprule",
+        " & ".join(["", *spans]) + r" \\",
+        " ".join(rules),
+        " & ".join(["Method", *head]) + r" \\",
+        "\\midrule",
+    ]
+    for method, entries in grid.entries.items():
+        label = _tex(experiment.methods[method])
+        lines += _latex_row(label, entries, width if method == "full" else 1)
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def _latex_row(label: str, entries: Sequence[_Entry], span: int) -> Iterator[str]:
+    """Yield a method's line and, where anything is published, the line of the paper's numbers."""
+    marks = {0: "{}", 1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"}
+    shown = entries[::span]
+
+    def line(first: str, texts: Sequence[str]) -> str:
+        if span > 1:
+            texts = [f"\\multicolumn{{{span}}}{{c}}{{{text}}}" for text in texts]
+        return " & ".join([first, *texts]) + r" \\"
+
+    yield line(label, [marks[entry.rank].format(_tex(entry.text)) for entry in shown])
+    if any(entry.published for entry in shown):
+        yield line(
+            "", [f"{{\\scriptsize {_tex(e.published)}}}" if e.published else "" for e in shown]
+        )
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "[": "{[}",  # a bracket at the start of a row would be read as the argument of \\
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "–": "--",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "√": r"$\surd$",
+    "·": r"$\cdot$",
+    "→": r"$\to$",
+    "†": r"$^\dagger$",
+    "“": "``",
+    "”": "''",
+    "’": "'",
+    "…": r"\ldots{}",
+}
+
+
+def _tex(text: str) -> str:
+    """Escape `text` for LaTeX; the few symbols that labels and notes use become commands."""
+    return "".join(_TEX.get(character, character) for character in text)

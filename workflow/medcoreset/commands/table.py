@@ -1,0 +1,26 @@
+"""Stage `table`: the runs of an experiment as a table beside the published numbers."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("table")
+@click.option("--spec", required=True, help="The experiment, resolved (JSON).")
+@click.option("--published", multiple=True, help="CSV of published numbers; may be repeated.")
+@click.option("--out", required=True, help="Folder for table.csv, table.md and table.tex.")
+def command(spec: str, published: tuple[str, ...], out: str) -> None:
+    """Aggregate the runs of an experiment into a table beside the published numbers."""
+    from medcoreset.analysis import aggregate, experiment, tables
+    from medcoreset.analysis import published as papers
+    from medcoreset.atomic import replacing
+
+    study = experiment.load(spec)
+    known = papers.read_published(published, study.published)
+    values, choices = aggregate.aggregate(study)
+    table = papers.compare(values, study, known)
+    for name, render in (("table.md", tables.markdown), ("table.tex", tables.latex)):
+        text = render(study, table, choices)
+        with replacing(Path(out, name)) as temporary:
+            temporary.write_text(text)
+    aggregate.write_table(table, Path(out, "table.csv"))
