@@ -1,0 +1,20 @@
+"""Figures of an experiment, one module each, in which `draw` returns the figure.
+
+`FIGURES` says which parts of the resolved experiment a figure is drawn from, so that the workflow
+asks for no more. `draw` takes the experiment and, where it needs it, the table. Nothing here imports
+matplotlib.
+"""
+
+FIGURES: dict[str, frozenset[str]] = {
+    "accuracy_over_rate": frozenset({"table"}),
+    "accuracy_cross_architecture": frozenset({"table"}),
+    "score_evolution": frozenset({"sources"}),
+    "score_distribution": frozenset({"scores"}),
+    "gallery": frozenset({"sources", "scores"}),
+    "window_overlap": frozenset({"windows", "scores"}),
+    "eva_figure3": frozenset({"table"}),
+    "eva_figure4": frozenset({"table"}),
+    "eva_figure5": frozenset({"table"}),
+    "eva_figure_a2": frozenset({"table"}),
+}
+"""Figure → what it needs of the experiment: `table`, `sources`, `scores`, `coresets`, `windows`."""

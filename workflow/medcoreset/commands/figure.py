@@ -1,0 +1,29 @@
+"""Stage `figure`: one figure of an experiment, as .svg, .pdf and .png."""
+
+import click
+
+from medcoreset.errors import UserError
+from medcoreset.figures import FIGURES
+
+
+@click.command("figure")
+@click.argument("kind", type=click.Choice(list(FIGURES)))
+@click.option("--spec", required=True, help="The experiment, resolved (JSON).")
+@click.option(
+    "--table", "table_file", help="The experiment's table.csv, for figures of accuracies."
+)
+@click.option("--out", required=True, help="Path of the three files without their suffix.")
+def command(kind: str, spec: str, table_file: str | None, out: str) -> None:
+    """Draw the figure KIND of an experiment."""
+    import importlib
+
+    from medcoreset.analysis import aggregate, experiment
+    from medcoreset.figures import style
+
+    arguments = [experiment.load(spec)]
+    if "table" in FIGURES[kind]:
+        if not table_file:
+            raise UserError(f"figure {kind} needs --table")
+        arguments.append(aggregate.read_table(table_file))
+    with style.context():
+        style.save(importlib.import_module(f"medcoreset.figures.{kind}").draw(*arguments), out)

@@ -1,0 +1,16 @@
+"""EVA's Figure 4: one window against two, by variance and by expectation of the error norm."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from medcoreset.analysis.experiment import Experiment
+from medcoreset.figures import ablation
+
+
+def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
+    """Draw a row per dataset: (a)(c) variance, (b)(d) expectation."""
+    columns = [
+        ("variance", ["var_single", "var_dual"]),
+        ("expectation", ["exp_single", "exp_dual"]),
+    ]
+    return ablation.draw(experiment, table, "eva_figure4", columns)

@@ -1,0 +1,95 @@
+"""Panels of accuracy: one per dataset and block of the table."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import fill
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from medcoreset.analysis.experiment import Experiment
+from medcoreset.analysis.tables import Block, blocks
+from medcoreset.errors import UserError
+from medcoreset.figures import style
+
+MANY = 8
+"""More methods than this need a page's width, and bars in place of bands."""
+
+
+def panels(experiment: Experiment, table: pd.DataFrame) -> Iterator[tuple[str, Block, str]]:
+    """Yield (dataset, block with that dataset's rows alone, title) in the experiment's order."""
+    every = blocks(experiment, table)
+    for block in every:
+        for dataset, label in experiment.datasets.items():
+            rows = block.rows[block.rows["dataset"] == dataset]
+            if len(rows):
+                part = Block(block.protocol, block.network, block.surrogate, rows)
+                yield dataset, part, title(experiment, part, label)
+
+
+def title(experiment: Experiment, block: Block, dataset: str) -> str:
+    """Return a panel's title: the dataset, and of the rest what the experiment varies."""
+    parts = []
+    if len(experiment.protocols) > 1:
+        parts.append(experiment.protocols[block.protocol])
+    if len(experiment.networks) > 1:
+        parts.append(experiment.network_label(block.network))
+    if len({run.surrogate for run in experiment.runs if run.method not in ("random", "full")}) > 1:
+        parts.append(f"selected with {experiment.network_label(block.surrogate)}")
+    return "\n".join([dataset, *(fill(", ".join(parts), 48).split("\n") if parts else [])])
+
+
+def tiles(experiment: Experiment, table: pd.DataFrame, methods: Sequence[str]) -> Figure:
+    """Draw `over_rate` in one panel per dataset and block, the datasets of a block in a row."""
+    every = list(panels(experiment, table))
+    columns = min(len(every), max(len(experiment.datasets), 2))
+    many = len(methods) > MANY
+    height = 2.8 if many else 1.9
+    figure, axes = style.grid(-(-len(every) // columns), columns, height=height, wide=many)
+    for ax, (dataset, block, heading) in zip(axes.flat, every, strict=False):
+        over_rate(ax, experiment, block, methods, dataset)
+        ax.set_title(heading)
+    for ax in axes.flat[len(every) :]:
+        ax.set_visible(False)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy (%)")
+    for ax in axes[-1]:
+        ax.set_xlabel("selection rate (%)")
+    style.letter(axes)
+    style.legend_below(figure, axes)
+    return figure
+
+
+def over_rate(
+    ax: Axes, experiment: Experiment, block: Block, methods: Sequence[str], dataset: str
+) -> None:
+    """Draw the accuracy of `methods` over the selection rate, and the full set's as a line."""
+    drawn = block.rows[block.rows["method"].isin([*methods, "full"])]
+    band = len(methods) <= MANY
+    for method in methods:
+        rows = drawn[drawn["method"] == method].sort_values("rate")
+        if rows.empty:
+            continue
+        look = style.of_method(method, list(experiment.methods))
+        line = {"linestyle": (0, (4, 2))} if method == "random" else {}
+        label = experiment.methods[method]
+        style.curve(ax, rows, 100 * rows["rate"], look, band=band, label=label, **line)
+    full_line(ax, experiment, block, dataset)
+    style.rate_axis(ax, experiment.rates)
+    ax.set_ylim(*style.limits(drawn))
+
+
+def full_line(ax: Axes, experiment: Experiment, block: Block, dataset: str) -> None:
+    """Draw the accuracy of the full training set as a horizontal line, if it was trained."""
+    cell = block.cell("full", dataset, 1.0)
+    if cell is not None:
+        label = experiment.methods["full"]
+        ax.axhline(cell["mean"], color="black", linewidth=0.8, label=label, zorder=1.5)
+
+
+def require(experiment: Experiment, figure: str, wanted: Sequence[str]) -> None:
+    """Raise a `UserError` unless the experiment has all rows that a figure compares."""
+    if missing := [key for key in wanted if key not in experiment.methods]:
+        raise UserError(
+            f"figure {figure}: experiment {experiment.name!r} lacks the rows {', '.join(missing)}"
+        )

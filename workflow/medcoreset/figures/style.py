@@ -1,0 +1,247 @@
+"""What all figures share: type, colours, axes and how they are saved."""
+
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from medcoreset.atomic import replacing
+
+COLUMN = 3.35
+"""Width of a paper's column in inches."""
+PAGE = 7.0
+"""Width of its text in inches."""
+PUBLISHED = "published"
+"""Name of the hollow markers in a legend."""
+
+RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws alike
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.2,
+    "lines.markeredgewidth": 0.7,
+    "figure.dpi": 300,
+    "savefig.dpi": 300,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",  # text stays text
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "medcoreset",  # equal figures are equal bytes
+}
+
+# Okabe and Ito's palette for the methods that meet most often, Tol's muted one for the others:
+# both are told apart by the colour-blind. Markers differ too, for print in grey.
+_METHODS = {
+    "full": ("#000000", ""),
+    "random": ("#7F7F7F", "o"),
+    "eva": ("#D55E00", "o"),
+    "ccs": ("#009E73", "s"),
+    "forgetting": ("#E69F00", "^"),
+    "entropy": ("#CC79A7", "D"),
+    "el2n": ("#0072B2", "v"),
+    "aum": ("#56B4E9", "P"),
+    "least_confidence": ("#882255", "X"),
+    "margin": ("#AA4499", "<"),
+    "grand": ("#332288", "s"),
+    "herding": ("#DDCC77", "o"),
+    "kcenter_greedy": ("#999933", "s"),
+    "contextual_diversity": ("#661100", "^"),
+    "cal": ("#6699CC", "h"),
+    "deepfool": ("#A6761D", "v"),
+    "craig": ("#117733", "P"),
+    "gradmatch": ("#CC6677", "X"),
+    "glister": ("#44AA99", ">"),
+    "facility_location": ("#88CCEE", "D"),
+    "graph_cut": ("#AA3377", "^"),
+    "log_det": ("#4477AA", "<"),
+    "importance_sampling": ("#228833", "p"),
+    "var_dual": ("#D55E00", "o"),
+    "var_single": ("#E69F00", "^"),
+    "exp_dual": ("#0072B2", "s"),
+    "exp_single": ("#56B4E9", "v"),
+    "var_entire": ("#009E73", "D"),
+}
+_OTHERS = [("#117733", "s"), ("#882255", "D"), ("#332288", "^"), ("#999933", "v"), ("#CC6677", "P")]
+
+
+def of_method(key: str, methods: Sequence[str]) -> tuple[str, str]:
+    """Return the colour and marker of the row `key`: one per method in every figure.
+
+    A row that is not named after its method takes the next of a few others, by its place among
+    those of `methods` that have none of their own.
+    """
+    if key in _METHODS:
+        return _METHODS[key]
+    unnamed = [method for method in methods if method not in _METHODS]
+    return _OTHERS[unnamed.index(key) % len(_OTHERS)]
+
+
+def of_network(position: int) -> tuple[str, str]:
+    """Return the colour and marker of an experiment's n-th network."""
+    colors = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+    return colors[position % len(colors)], "osD^vP"[position % 6]
+
+
+def grid(
+    rows: int, columns: int, *, height: float, wide: bool = False, share: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its (rows, columns) axes, `height` inches per row.
+
+    One column of panels is as wide as a column of text, unless `wide`; `share` gives the panels of
+    a row the same y.
+    """
+    width = PAGE if wide or columns > 1 else COLUMN
+    figure = Figure(figsize=(width, height * rows))
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey="row" if share else False)
+
+
+def letter(axes: np.ndarray) -> None:
+    """Put (a), (b), … before the titles of the panels that show something."""
+    shown = [ax for ax in axes.flat if ax.get_visible()]
+    if len(shown) > 1:
+        for name, ax in zip(_letters(len(shown)), shown, strict=True):
+            ax.set_title(f"({name}) {ax.get_title(loc='left')}")
+
+
+def _letters(count: int) -> list[str]:
+    alphabet = string.ascii_lowercase
+    return [*alphabet, *(a + b for a in alphabet for b in alphabet)][:count]
+
+
+def legend_below(figure: Figure, axes: np.ndarray) -> None:
+    """Draw one legend for all panels below them, and make room for it."""
+    entries: dict[str, object] = {}
+    for ax in axes.flat:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if any(line.get_label() == f"_{PUBLISHED}" for ax in axes.flat for line in ax.lines):
+        look = {"markersize": 5, "markerfacecolor": "none", "markeredgecolor": "0.3"}
+        entries[PUBLISHED] = Line2D([], [], linestyle="none", marker="o", **look)
+    if not entries:
+        return
+    width, height = figure.get_size_inches()
+    fit = max(1, int(width / (0.5 + 0.055 * max(map(len, entries)))))
+    rows = -(-len(entries) // fit)
+    figure.set_size_inches(width, height + 0.15 * rows + 0.05)
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=-(-len(entries) // rows),
+        handlelength=2.2,
+        columnspacing=1.2,
+    )
+
+
+def rate_axis(ax: Axes, rates: Sequence[float]) -> None:
+    """Make x the selection rate in percent: logarithmic where the rates span a decade.
+
+    Every rate has a tick; a label is left out where it would run into its neighbour's.
+    """
+    percent = [100 * rate for rate in sorted(rates)]
+    if len(percent) > 1 and percent[-1] / percent[0] >= 10:
+        ax.set_xscale("log")
+        low, high = np.log(percent[0]), np.log(percent[-1])
+        places = (np.log(percent) - low) / (high - low)
+    else:
+        places = (np.array(percent) - percent[0]) / max(percent[-1] - percent[0], 1e-9)
+    labels, last = [], -1.0
+    for place, value in zip(places, percent, strict=True):
+        fits = place - last >= 0.075
+        labels.append(f"{value:.6g}" if fits else "")
+        last = place if fits else last
+    ax.xaxis.set_major_locator(FixedLocator(percent))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xticklabels(labels)
+
+
+def curve(
+    ax: Axes,
+    rows: pd.DataFrame,
+    x: pd.Series,
+    look: tuple[str, str],
+    *,
+    band: bool = True,
+    **line: Any,
+) -> None:
+    """Draw means with their 95 % interval, and the published means as hollow markers.
+
+    `rows` are rows of the long table, `x` their positions; the interval is a band, or bars where
+    many lines cross.
+    """
+    color, marker = look
+    line = {"zorder": 3} | line
+    ax.plot(x, rows["mean"], color=color, marker=marker, **line)
+    low, high = rows["ci_low"], rows["ci_high"]
+    if band:
+        ax.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0, zorder=2)
+    else:
+        ax.vlines(x, low, high, color=color, alpha=0.5, linewidth=0.6, zorder=2)
+    hollow(ax, x, rows["published_mean"], color, marker)
+
+
+def hollow(ax: Axes, x: Sequence[float], y: Sequence[float], color: str, marker: str) -> None:
+    """Draw published values as hollow markers, where there are any."""
+    drawn = [(a, b) for a, b in zip(x, y, strict=True) if pd.notna(a) and pd.notna(b)]
+    if drawn:
+        ax.plot(
+            *zip(*drawn, strict=True),
+            linestyle="none",
+            marker=marker,
+            markersize=5,
+            markerfacecolor="none",
+            markeredgecolor=color,
+            zorder=4,
+            label=f"_{PUBLISHED}",  # the underscore keeps it out of the axes' own legend
+        )
+
+
+def limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return limits that hold the means and published means; an interval may run out of them."""
+    values = pd.concat([rows["mean"], rows["published_mean"]]).dropna()
+    low, high = values.min(), values.max()
+    margin = max(0.08 * (high - low), 0.5)
+    return max(low - margin, -margin), min(high + margin, 100 + margin)
+
+
+def save(figure: Figure, prefix: str | Path) -> None:
+    """Write `prefix`.svg, .pdf and .png, each whole or not at all, without dates."""
+    metadata = {
+        ".svg": {"Date": None},
+        ".pdf": {"CreationDate": None},
+        ".png": {"Software": None},
+    }
+    for suffix, fields in metadata.items():
+        with replacing(f"{prefix}{suffix}") as temporary:
+            figure.savefig(temporary, metadata=fields)
+
+
+def context() -> matplotlib.RcParams:
+    """Return the context in which figures are made and saved."""
+    return matplotlib.rc_context(RC)

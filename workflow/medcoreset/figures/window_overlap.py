@@ -1,0 +1,84 @@
+"""How much of EVA's coreset depends on where the two windows lie."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from medcoreset.analysis.experiment import Experiment, Windows
+from medcoreset.errors import UserError
+from medcoreset.figures import parts, style
+
+RATE = 0.1
+
+
+def draw(experiment: Experiment) -> Figure:
+    """Draw a heat map per dataset, protocol and surrogate.
+
+    A cell is the share of the reference's top 10 % that a pair of windows picks too; the reference
+    is the experiment's first EVA variant, or else the first pair.
+    """
+    grids = experiment.windows
+    columns = min(len(grids), 2)
+    figure, axes = style.grid(-(-len(grids) // columns), columns, height=2.9)
+    image = None
+    for ax, windows in zip(axes.flat, grids, strict=False):
+        image, reference = _panel(ax, experiment, windows)
+        title = parts.heading(experiment, windows, grids)
+        ax.set_title("\n".join([*title, f"compared with {reference}"]))
+    for ax in axes.flat[len(grids) :]:
+        ax.set_visible(False)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("start of the early window (epoch)")
+    for ax in axes[-1]:
+        ax.set_xlabel("start of the late window (epoch)")
+    style.letter(axes)
+    if image is not None:
+        bar = figure.colorbar(image, ax=axes, aspect=30, pad=0.02, shrink=0.9)
+        bar.set_label("share of the top 10 % in common (%)")
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _panel(ax: Axes, experiment: Experiment, windows: Windows) -> tuple[AxesImage, str]:
+    scores, pairs = parts.read_arrays(windows.windows, "scores", "pairs")
+    name, reference = _reference(experiment, windows, scores, pairs)
+    shares = 100 * overlap(scores, reference, RATE)
+    early, late = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
+    cells = np.full((len(early), len(late)), np.nan)
+    cells[np.searchsorted(early, pairs[:, 0]), np.searchsorted(late, pairs[:, 1])] = shares
+    image = ax.imshow(cells, cmap="viridis", vmin=0, vmax=100, aspect="equal", origin="lower")
+    for ticks, starts in ((ax.set_xticks, late), (ax.set_yticks, early)):
+        step = max(1, len(starts) // 6)
+        ticks(range(0, len(starts), step), starts[::step])
+    ax.grid(visible=False)
+    return image, name
+
+
+def _reference(
+    experiment: Experiment, windows: Windows, scores: np.ndarray, pairs: np.ndarray
+) -> tuple[str, np.ndarray]:
+    """Return the name and the (N,) scores of what every pair is compared with."""
+    for entry in experiment.scores:
+        if parts.place(entry) == parts.place(windows) and entry.variant.split("+")[0] == "eva":
+            (values,) = parts.read_arrays(entry.scores, "scores")
+            if values.shape != scores.shape[1:]:
+                raise UserError(
+                    f"{entry.scores}: {len(values)} scores, {windows.windows} is of {scores.shape[1]}"
+                )
+            return parts.variant_label(experiment, entry), values
+    return f"windows at {pairs[0, 0]} and {pairs[0, 1]}", scores[0]
+
+
+def overlap(scores: np.ndarray, reference: np.ndarray, rate: float) -> np.ndarray:
+    """Return the (P,) shares in [0, 1] of the reference's top ⌈rate·N⌉ in those of `scores` (P, N).
+
+    Equal scores are kept in the order of the samples.
+    """
+    count = math.ceil(round(rate * len(reference), 9))
+    kept = np.zeros(len(reference), dtype=bool)
+    kept[np.argsort(-reference, kind="stable")[:count]] = True
+    tops = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    return kept[tops].mean(axis=1)
