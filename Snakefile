@@ -5,7 +5,6 @@
     snakemake --cores all eva                 all of EVA's (`deepcore`, `all` likewise)
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -17,14 +16,11 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
-# Jobs run `python -m medcoreset` in their own environments, where the package is not installed.
-PACKAGE = f"{workflow.basedir}/workflow"
-sys.path.insert(0, PACKAGE)
-os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, plan
-from medcoreset.study.jobs import Jobs, optional_flags, seed_list
+from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list
 
 try:
     study = configuration.load(config)
@@ -32,6 +28,7 @@ except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
 
 jobs = Jobs(study)
+expose_package()
 
 
 wildcard_constraints:

@@ -1,5 +1,6 @@
 """What each rule passes to its job: inputs, flags and resources, read back from the wildcards."""
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study import plan
 from medcoreset.study.configuration import Study, split_surrogate
+from medcoreset.study.schema import ROOT
 from medcoreset.training.options import as_flags
 
 
@@ -97,6 +99,12 @@ class Jobs:
         if "table" not in FIGURES[figure]:
             return ""
         return f"--table {plan.EXPERIMENT.format(experiment=experiment)}/table.csv"
+
+
+def expose_package() -> None:
+    """Let jobs find this package, also in environments of their own where it is not installed."""
+    folders = [str(ROOT / "workflow"), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
 
 
 def optional_flags(**given: Any) -> str:

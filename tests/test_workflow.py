@@ -1,0 +1,168 @@
+"""The real Snakefile on real images, from the dataset to the figures, with tiny settings."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+STUDY = f"studies=['{ROOT / 'tests' / 'study'}']"
+
+
+def digests(folder: Path, pattern: str) -> dict[str, str]:
+    """SHA-256 of the files of a results folder, of metrics without what was measured."""
+    found = {}
+    for path in sorted(folder.glob(pattern)):
+        content = path.read_bytes()
+        if path.name == "metrics.json":
+            metrics = json.loads(content)
+            metrics.pop("measured")
+            content = json.dumps(metrics, sort_keys=True).encode()
+        found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def finished_jobs(outcome: subprocess.CompletedProcess) -> int:
+    return outcome.stderr.count("Finished jobid")
+
+
+@pytest.fixture(scope="module")
+def results(snakemake, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("workflow")
+    outcome = snakemake(folder, "tiny", "--config", STUDY)
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    return folder / "results"
+
+
+def test_table_holds_every_cell_of_the_experiment(results):
+    table = pd.read_csv(results / "experiments" / "tiny" / "table.csv")
+    accuracy = table[table.metric == "accuracy"]
+    methods = {"random", "forgetting", "entropy", "el2n", "aum", "ccs", "eva", "full"}
+    for _, of_protocol in accuracy.groupby("protocol"):
+        assert set(of_protocol.method) == methods
+        assert len(of_protocol) == 7 * 2 + 1
+    assert set(accuracy.protocol) == {"tiny", "tiny:published"}
+    assert (accuracy.n == 2).all()
+    assert accuracy["mean"].between(0, 100).all()
+    full = accuracy[(accuracy.method == "full") & (accuracy.protocol == "tiny")]["mean"].item()
+    assert full > 50, "a network that learned digits is far better than chance"
+
+
+def test_figures_and_tables_are_all_there(results):
+    made = {path.name for path in (results / "experiments" / "tiny").iterdir()}
+    wanted = {f"table.{suffix}" for suffix in ("csv", "md", "tex")}
+    for figure in ("accuracy_over_rate", "score_evolution", "gallery", "score_distribution"):
+        wanted |= {f"{figure}.{suffix}" for suffix in ("svg", "pdf", "png")}
+    assert wanted <= made
+    assert not list(results.rglob("*partial*"))
+
+
+def test_coresets_have_exactly_the_budget(results):
+    labels = json.loads((results / "data" / "digits.json").read_text())["counts"]["train"]
+    coresets = sorted(results.glob("coresets/**/seed*.npz"))
+    assert len(coresets) == (6 * 2 + 2 * 2) * 2  # EVA has two candidate pairs of windows
+    for path in coresets:
+        rate = float(path.parent.parent.name)
+        indices = np.load(path)["indices"]
+        assert len(indices) == int(np.ceil(np.round(rate * labels, 9)))
+        assert len(np.unique(indices)) == len(indices)
+
+
+def test_a_finished_study_has_nothing_to_do(results, snakemake):
+    outcome = snakemake(results.parent, "tiny", "--config", STUDY, "-n")
+    assert "Nothing to be done" in outcome.stderr + outcome.stdout
+
+
+def test_same_seeds_give_the_same_bytes(results, snakemake, tmp_path):
+    outcome = snakemake(tmp_path, "tiny", "--config", STUDY)
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    for pattern in ("data/*", "coresets/**/*.npz", "runs/**/*.*", "scores/**/*.npz", "experiments/**/*.*"):
+        first, second = digests(results, pattern), digests(tmp_path / "results", pattern)
+        assert first
+        assert first == second, pattern
+
+
+def test_an_interrupted_study_goes_on_where_it_was(snakemake, tmp_path):
+    """SIGINT in the middle, then the same command: nothing that was finished is repeated."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(tmp_path), "--cores", "2", "tiny", "--config", STUDY]
+    # Its own process group, and SIGINT as a terminal would deliver it.
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 300
+    while len(list(tmp_path.glob("results/runs/**/metrics.json"))) < 3:
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) != 0
+    finished = {
+        path: path.stat().st_mtime_ns for path in tmp_path.glob("results/runs/**/metrics.json")
+    }
+    outcome = snakemake(tmp_path, "tiny", "--config", STUDY)
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+
+
+def test_a_change_of_one_method_reruns_what_depends_on_it(results, snakemake, tmp_path):
+    """An option of EL2N changes: its score, coresets, runs, and the artefacts; nothing else."""
+    study = tmp_path / "study"
+    for kind in ("experiments", "protocols"):
+        (study / kind).mkdir(parents=True)
+        for path in (ROOT / "tests" / "study" / kind).glob("tiny*.yaml"):
+            (study / kind / path.name).write_text(path.read_text())
+    changed = study / "experiments" / "tiny.yaml"
+    content = yaml.safe_load(changed.read_text())
+    content["methods"]["el2n"] = {"epochs": 4}
+    changed.write_text(yaml.safe_dump(content))
+    outcome = snakemake(results.parent, "tiny", "--config", f"studies=['{study}']", "-n", "--quiet", "rules")
+    planned = outcome.stdout + outcome.stderr
+    counts = {line.split()[0]: int(line.split()[1]) for line in planned.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
+    assert counts["score_samples"] == 1, planned
+    assert counts["select_coresets"] == 2
+    assert counts["train_network"] == 2
+    assert "train_surrogate" not in counts
+
+
+def test_real_medical_images_under_both_protocols(snakemake, medical_data, tmp_path):
+    outcome = snakemake(
+        tmp_path, "tiny_medical", "--config", STUDY, f"data_dir={medical_data}", timeout=900
+    )
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    table = pd.read_csv(tmp_path / "results" / "experiments" / "tiny_medical" / "table.csv")
+    accuracy = table[table.metric == "accuracy"]
+    assert set(accuracy.dataset) == {"pneumoniamnist", "retinamnist"}
+    assert set(accuracy.protocol) == {"tiny", "tiny_published"}
+    full = accuracy[(accuracy.dataset == "pneumoniamnist") & (accuracy.method == "full")]
+    published = full[full.protocol == "tiny_published"]
+    # 512 of the 524 validation images are reported, as the authors' code does.
+    assert (published["mean"] * 512 / 100).sub((published["mean"] * 512 / 100).round()).abs().max() < 1e-6
+    assert published["published_mean"].item() == pytest.approx(97.27)
+    assert full[full.protocol == "tiny"]["published_mean"].isna().all()
+
+
+def test_wrong_data_folder_is_one_line_and_leaves_nothing(snakemake, tmp_path):
+    (tmp_path / "empty").mkdir()
+    outcome = snakemake(
+        tmp_path, "results/data/organsmnist.npz", "--config", f"data_dir={tmp_path / 'empty'}"
+    )
+    assert outcome.returncode != 0
+    log = (tmp_path / "results" / "logs" / "prepare_dataset" / "organsmnist.log").read_text()
+    assert log.count("\n") == 1
+    assert "organsmnist.npz" in log
+    assert not (tmp_path / "results" / "data" / "organsmnist.npz").exists()
