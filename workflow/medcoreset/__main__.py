@@ -11,6 +11,7 @@ from medcoreset.errors import UserError
 STAGES = {
     "dataset": "bring a dataset into the canonical form",
     "surrogate": "train a surrogate on the full training set and dump its training dynamics",
+    "evidence": "compute gradient norms or adversarial perturbations from trained surrogates",
     "score": "score every training sample by a method",
     "windows": "score every pair of EVA's windows in one pass",
     "coreset": "pick the coresets of one method and rate, one per seed",

@@ -1,4 +1,4 @@
-"""Norms of per-sample gradients of the cross-entropy, of the last layer or of the whole network."""
+"""Norms of per-sample gradients of the last layer, which features and outputs give."""
 
 import numpy as np
 

@@ -1,0 +1,49 @@
+"""A trained surrogate, read back from its folder, for evidence that needs its gradients."""
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from medcoreset.datasets.canonical import Dataset
+from medcoreset.errors import UserError
+from medcoreset.networks.classifier import Classifier
+from medcoreset.networks.factory import build
+from medcoreset.training.data import Split, resident
+from medcoreset.training.options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A network in evaluation mode, and the training images as it was trained to see them."""
+
+    network: Classifier
+    train: Split
+
+    def batches(self, size: int) -> tuple[torch.Tensor, ...]:
+        """Return the numbers of the training samples on the device, at most `size` at a time."""
+        return torch.arange(len(self.train), device=self.train.labels.device).split(size)
+
+
+def load(folder: Path, dataset: Dataset, device: torch.device) -> Surrogate:
+    """Return the surrogate that was trained into `folder` on `dataset`, float32, on the device.
+
+    Raises UserError if the folder holds none, or one of other data.
+    """
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{folder} is not the folder of a trained surrogate: {error}") from error
+    run = metrics["run"]
+    if run["dataset_sha256"] != dataset.sha256:
+        raise UserError(f"{folder} was trained on {run['dataset']}, not on this {dataset.name}")
+    data = resident(dataset, TrainingOptions.from_mapping(metrics["training"]), device)
+    network = build(
+        run["network"], channels=data.channels, classes=data.classes, image_size=data.image_size
+    )
+    network.load_state_dict(state)
+    network.requires_grad_(False).eval()
+    return Surrogate(network.to(device=device, memory_format=torch.channels_last), data.train)
