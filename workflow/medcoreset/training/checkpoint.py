@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -134,9 +133,9 @@ def state_bytes(tensors: dict[str, torch.Tensor]) -> bytes:
 
 
 def clean_partial(folder: Path) -> None:
-    """Remove what a killed process left half-written in `folder`."""
-    for partial in folder.glob(".*.partial*"):
-        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+    """Remove what a killed process left half-written below `folder`."""
+    for partial in folder.rglob(".*.partial*"):
+        partial.unlink()
 
 
 def _say(line: str) -> None:

@@ -95,11 +95,15 @@ class Recorder:
         self._compute()
         for name, file in self.files.items():
             file[epoch] = self.current[name].cpu().numpy()
-            file.flush()
             self.current[name].zero_()
 
     def state(self) -> dict[str, Any]:
-        """Return what is recorded of the current epoch, for a checkpoint."""
+        """Return what is recorded of the current epoch, for a checkpoint.
+
+        Rows of epochs that the checkpoint will count as done reach the disk first.
+        """
+        for file in self.files.values():
+            file.flush()
         return {"current": self.current, "pending": self.pending}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -72,10 +72,7 @@ class Training:
         self.seconds = self.training_seconds = 0.0
 
     def run(self) -> None:
-        """Train from the checkpoint, or from the start, to the end."""
-        state = self.checkpoint.load(self.device)
-        if state is not None:
-            self.load(state)
+        """Train to the end, from wherever the state is."""
         self.progress.start(self.plan.iterations, self._iterations_done())
         self.clock = time.perf_counter()
         while self.epoch < self.plan.epochs:

@@ -64,7 +64,10 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         bench = _Bench(job, interruption)
         member = coreset.whole([seed], bench.dataset)[0]
         identity = bench.identity([member]) | {"probs_budget_mb": probs_budget_mb}
+        checkpoint, state = bench.checkpoint([member], identity)
         evidence = bench.state / "evidence"
+        if state is None:
+            shutil.rmtree(evidence, ignore_errors=True)
         recorder = Recorder(
             evidence,
             bench.data.train.labels,
@@ -72,16 +75,16 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             epochs=plan(len(member.indices), job.options).epochs,
             probs_budget_mb=probs_budget_mb,
         )
-        training = bench.training([member], identity, recorder)
-        bench.run(training)
+        training = bench.train([member], checkpoint, state, recorder)
         _write_outputs(evidence, training)
         with replacing(bench.state / "model.pt") as temporary:
             temporary.write_bytes(state_bytes(training.stack.tensors()))
-    finished = [bench.finished(training, 0, identity)]
+    # From here on the evidence is no longer where a checkpoint would look for it.
+    checkpoint.remove()
     job.out.mkdir(parents=True, exist_ok=True)
     for name in ("evidence", "model.pt"):
         _move(bench.state / name, job.out / name)
-    bench.write(finished)
+    bench.write([bench.finished(training, 0, identity)])
     shutil.rmtree(bench.state)
 
 
@@ -103,13 +106,13 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
         }
         missing = [member for member in members if finished[member.seed] is None]
         for group in _groups(missing, job.stack):
-            training = bench.training(group, bench.identity(group))
-            bench.run(training)
+            training = bench.train(group, *bench.checkpoint(group, bench.identity(group)))
             for place, member in enumerate(group):
                 result = bench.finished(training, place, bench.identity([member]))
                 bench.keep(result)
                 finished[member.seed] = result
-            training.checkpoint.remove()
+            bench.remove_checkpoints()
+        bench.remove_checkpoints()
     bench.write([finished[member.seed] for member in members], members)
 
 
@@ -151,25 +154,42 @@ class _Bench:
             **{f"training.{key}": value for key, value in self.job.options.as_dict().items()},
         }
 
-    def training(
-        self, members: list[Member], identity: dict[str, Any], recorder: Recorder | None = None
+    def checkpoint(
+        self, members: list[Member], identity: dict[str, Any]
+    ) -> tuple[Checkpoint, dict[str, Any] | None]:
+        """Return the checkpoint of training `members` together, and the state in it, if any."""
+        path = self.state / f"{_title(members)}.pt"
+        checkpoint = Checkpoint(path, identity, self.job.checkpoint_seconds)
+        return checkpoint, checkpoint.load(self.device)
+
+    def remove_checkpoints(self) -> None:
+        """Remove the checkpoints of trainings whose results are kept."""
+        for path in self.state.glob("*.pt"):
+            path.unlink()
+
+    def train(
+        self,
+        members: list[Member],
+        checkpoint: Checkpoint,
+        state: dict[str, Any] | None,
+        recorder: Recorder | None = None,
     ) -> Training:
-        """Set up the training of `members`, with freshly initialised networks."""
-        seeds = "-".join(str(member.seed) for member in members)
-        path = self.state / f"seed{seeds}.pt"
-        return Training(
+        """Train the members' networks to the end, from `state` or from their initialisation.
+
+        Running out of GPU memory is a user's mistake, which names the batch.
+        """
+        training = Training(
             Stack([self._network(member.seed) for member in members], self.device, self.arithmetic),
             self.data,
             members,
             self.job.options,
-            checkpoint=Checkpoint(path, identity, self.job.checkpoint_seconds),
+            checkpoint=checkpoint,
             interruption=self.interruption,
-            progress=Progress(f"{self.job.network} seed {seeds}"),
+            progress=Progress(f"{self.job.network} {_title(members)}"),
             recorder=recorder,
         )
-
-    def run(self, training: Training) -> None:
-        """Train; running out of GPU memory is a user's error that names the batch."""
+        if state is not None:
+            training.load(state)
         try:
             training.run()
         except torch.cuda.OutOfMemoryError:
@@ -178,6 +198,7 @@ class _Bench:
                 f"out of GPU memory with batches of {stop - start} images for "
                 f"{self.job.network}; set a smaller batch_size"
             ) from None
+        return training
 
     def finished(self, training: Training, place: int, identity: dict[str, Any]) -> _Finished:
         """Return the result of the member at `place` of a training that has ended."""
@@ -289,6 +310,11 @@ def _write_outputs(evidence: Path, training: Training) -> None:
     for name, array in arrays.items():
         with replacing(evidence / f"{name}.npy") as temporary:
             np.save(temporary, array.cpu().numpy(), allow_pickle=False)
+
+
+def _title(members: list[Member]) -> str:
+    """Return what a training of these members is called: seed0, or seed0-1-2 if stacked."""
+    return "seed" + "-".join(str(member.seed) for member in members)
 
 
 def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:
