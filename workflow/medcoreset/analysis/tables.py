@@ -1,5 +1,7 @@
 """The long table laid out as the papers print it: methods × (dataset, rate), in Markdown and LaTeX."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -7,6 +9,9 @@ import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
 from medcoreset.analysis.experiment import INDEPENDENT, Experiment
+
+PAGE_COLUMNS = 10
+"""Columns that fit a page; LaTeX gets more of them as several tables."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,18 @@ class _Grid:
             },
         )
 
+    def split(self) -> list["_Grid"]:
+        """Return the grid in parts of at most `PAGE_COLUMNS` columns, about equally wide."""
+        count = -(-len(self.columns) // PAGE_COLUMNS)
+        width = -(-len(self.columns) // count)
+        return [
+            _Grid(
+                self.columns[first : first + width],
+                {method: row[first : first + width] for method, row in self.entries.items()},
+            )
+            for first in range(0, len(self.columns), width)
+        ]
+
 
 def _ranks(cells: Sequence[pd.Series | None]) -> list[float]:
     """Return the best and the second-best mean of a column, as they are printed."""
@@ -199,17 +216,21 @@ def _pipes(text: str) -> str:
 
 
 def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
-    r"""Return the tables in LaTeX, one `table*` per block, to be `\input` with booktabs loaded."""
+    r"""Return the tables in LaTeX, a `table*` per block and page of columns, to be `\input` with booktabs loaded."""
     parts = ["% \\usepackage{booktabs} in the preamble."]
     below = "\\\\\n".join(_tex(note) for note in notes(experiment, table, choices))
-    for i, block in enumerate(blocks(experiment, table)):
-        caption = f"{experiment.title}. {heading(experiment, block)}."
+    pages = [
+        (f"{experiment.title}. {heading(experiment, block)}.", part)
+        for block in blocks(experiment, table)
+        for part in _Grid.of(experiment, block).split()
+    ]
+    for number, (caption, grid) in enumerate(pages, start=1):
         parts += [
             "\\begin{table*}[tbp]",
             "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}",
             f"\\caption{{{_tex(caption)}}}",
-            f"\\label{{tab:{experiment.name.replace('_', '-')}-{i + 1}}}",
-            _latex_grid(experiment, _Grid.of(experiment, block)),
+            f"\\label{{tab:{experiment.name.replace('_', '-')}-{number}}}",
+            _latex_grid(experiment, grid),
             "\\par\\smallskip\n\\begin{minipage}{\\textwidth}\\scriptsize\\raggedright",
             below,
             "\\end{minipage}",
@@ -219,12 +240,12 @@ def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]
 
 
 def _latex_grid(experiment: Experiment, grid: _Grid) -> str:
-    width = len(experiment.rates)
-    datasets = list(dict.fromkeys(dataset for dataset, _ in grid.columns))
-    spans = [f"\\multicolumn{{{width}}}{{c}}{{{_tex(experiment.datasets[d])}}}" for d in datasets]
-    rules = [
-        f"\\cmidrule(lr){{{2 + i * width}-{1 + (i + 1) * width}}}" for i in range(len(datasets))
-    ]
+    widths = Counter(dataset for dataset, _ in grid.columns)
+    spans, rules, last = [], [], 1
+    for dataset, width in widths.items():
+        spans.append(f"\\multicolumn{{{width}}}{{c}}{{{_tex(experiment.datasets[dataset])}}}")
+        rules.append(f"\\cmidrule(lr){{{last + 1}-{last + width}}}")
+        last += width
     head = [f"{_percent(rate)}\\,\\%" for _, rate in grid.columns]
     lines = [
         f"\\begin{{tabular}}{{l*{{{len(grid.columns)}}}{{c}}}}",
@@ -236,36 +257,45 @@ def _latex_grid(experiment: Experiment, grid: _Grid) -> str:
     ]
     for method, entries in grid.entries.items():
         label = _tex(experiment.methods[method])
-        lines += _latex_row(label, entries, width if method == "full" else 1)
+        full = list(widths.values())
+        lines += _latex_row(label, entries, full if method == "full" else [1] * len(entries))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 
-def _latex_row(label: str, entries: Sequence[_Entry], span: int) -> Iterator[str]:
-    """Yield a method's line and, where anything is published, the line of the paper's numbers."""
+def _latex_row(label: str, entries: Sequence[_Entry], spans: Sequence[int]) -> Iterator[str]:
+    """Yield a method's line and, where anything is published, the line of the paper's numbers.
+
+    An entry that is the same in several columns spans them.
+    """
     marks = {0: "{}", 1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"}
-    shown = entries[::span]
+    shown = [entries[sum(spans[:i])] for i in range(len(spans))]
 
     def line(first: str, texts: Sequence[str]) -> str:
-        if span > 1:
-            texts = [f"\\multicolumn{{{span}}}{{c}}{{{text}}}" for text in texts]
-        return " & ".join([first, *texts]) + r" \\"
+        cells = [
+            text if span == 1 else f"\\multicolumn{{{span}}}{{c}}{{{text}}}"
+            for text, span in zip(texts, spans, strict=True)
+        ]
+        return " & ".join([first, *cells]) + r" \\"
 
-    yield line(label, [marks[entry.rank].format(_tex(entry.text)) for entry in shown])
+    yield line(label, [marks[entry.rank].format(_tex_number(entry.text)) for entry in shown])
     if any(entry.published for entry in shown):
-        yield line(
-            "", [f"{{\\scriptsize {_tex(e.published)}}}" if e.published else "" for e in shown]
-        )
+        yield line("", [_tex_number(entry.published) for entry in shown]) + "\\addlinespace[2pt]"
+
+
+def _tex_number(text: str) -> str:
+    """Return `mean ± std` with a small deviation, so that ten columns fit a page."""
+    return re.sub(r" ± ([\d.]+)", r"{\\tiny$\\pm$\1}", text).replace("†", _TEX["†"])
 
 
 _TEX = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
+    "[": "{[}",  # at the start of a row it would be read as the argument of \\
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
-    "[": "{[}",  # a bracket at the start of a row would be read as the argument of \\
     "±": r"$\pm$",
     "×": r"$\times$",
     "−": "$-$",
