@@ -11,6 +11,7 @@ import torch
 
 from medcoreset.errors import UserError
 from medcoreset.networks.factory import build
+from medcoreset.training.device import arithmetic
 from medcoreset.training.metrics import evaluate
 from medcoreset.training.run import train_coresets, train_surrogate
 from medcoreset.training.stack import Stack
@@ -257,3 +258,11 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path):
     done = subprocess.run([*command, "--out", str(one.out)], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "medcoreset: optimizer: 'lion' is not one of sgd, adam\n"
+
+
+def test_auto_precision_leaves_depthwise_convolutions_alone_on_a_cpu():
+    size = {"channels": 3, "classes": 5, "image_size": 28}
+    cpu, depthwise = torch.device("cpu"), build("mobilenet_v2+width=8", **size)
+    assert arithmetic("auto", cpu, depthwise) == torch.float32
+    assert arithmetic("bf16", cpu, depthwise) == torch.bfloat16
+    assert arithmetic("float32", cpu, build("lenet", **size)) == torch.float32

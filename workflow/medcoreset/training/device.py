@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import torch
+from torch import nn
 
 from medcoreset import __version__
 from medcoreset.errors import UserError
@@ -29,10 +30,12 @@ def resolve(name: str, threads: int) -> torch.device:
     return torch.device(name)
 
 
-def arithmetic(precision: str, device: torch.device) -> torch.dtype:
-    """Return the type in which the network computes; master weights are float32 in any case.
+def arithmetic(precision: str, device: torch.device, network: nn.Module) -> torch.dtype:
+    """Return the type in which a network's body computes; weights are float32 in any case.
 
-    `auto` is bfloat16 where the device computes with it in hardware, float32 elsewhere.
+    `auto` is bfloat16 where that is faster, float32 elsewhere: bfloat16 on a GPU and on a CPU that
+    have instructions for it, but not on a CPU for depthwise convolutions (MobileNetV2 trains at 0.7
+    of its float32 speed; ResNet-18 at 2.2, of width 8 at 1.3, LeNet at 1.1 to 1.4).
     """
     if precision == "float32":
         return torch.float32
@@ -41,7 +44,12 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        has_instructions = (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
+        fast = has_instructions and not any(
+            layer.groups > 1 for layer in network.modules() if isinstance(layer, nn.Conv2d)
+        )
     return torch.bfloat16 if fast else torch.float32
 
 

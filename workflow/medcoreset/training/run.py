@@ -131,9 +131,9 @@ class _Bench:
     def __init__(self, job: Job, interruption: Interruption) -> None:
         self.job, self.interruption = job, interruption
         self.device = device.resolve(job.device, job.threads)
-        self.arithmetic = device.arithmetic(job.options.precision, self.device)
         self.dataset = canonical.load(job.dataset)
         self.data: Data = resident(self.dataset, job.options, self.device)
+        self.arithmetic = device.arithmetic(job.options.precision, self.device, self._network(0))
         self.state = state_folder(job.out)
         self.state.mkdir(parents=True, exist_ok=True)
         clean_partial(self.state)
