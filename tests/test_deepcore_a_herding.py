@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from medcoreset.evidence import Evidence
+from tests.deepcore_cases import arrays_of, choose
+
+
+def exhaustive(features: np.ndarray, start: list[int], count: int) -> list[int]:
+    """Return herding's picks by its definition."""
+    picks, mean = list(start), features.mean(axis=0)
+    while len(picks) < count:
+        wanted = (len(picks) + 1) * mean - features[picks].sum(axis=0)
+        distances = np.linalg.norm(wanted - features, axis=1)
+        distances[picks] = np.inf
+        picks.append(int(distances.argmin()))
+    return picks
+
+
+@pytest.mark.parametrize("start", [[], [3, 11]])
+def test_brute_force(start):
+    features = arrays_of(70)["features"] + 100
+    evidence = Evidence({"features": features, "preselected": np.array(start, dtype=int)})
+    found = choose("herding", evidence, 70, balance="global").indices
+    assert list(found[:50]) == exhaustive(features, start, 50)
+
+
+def test_each_class_is_herded_to_its_own_mean():
+    arrays = arrays_of(90)
+    found = choose("herding", Evidence(arrays), 40).indices
+    for label in range(4):
+        members = np.flatnonzero(arrays["labels"] == label)
+        picks = found[arrays["labels"][found] == label]
+        expected = exhaustive(arrays["features"][members], [], len(picks))
+        assert list(picks) == list(members[expected])
+
+
+def test_the_error_is_below_that_of_1000_random_subsets():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, 16)) ** 3
+    error = lambda chosen: np.linalg.norm(features[chosen].mean(axis=0) - features.mean(axis=0))  # noqa: E731
+    for count in (5, 25, 100):
+        found = choose("herding", Evidence({"features": features}), count, balance="global")
+        random = [error(rng.choice(500, count, replace=False)) for _ in range(1000)]
+        assert error(found.indices) < min(random)
+
+
+def test_the_first_pick_is_the_nearest_to_the_mean():
+    features = np.array([[0.0], [10], [11], [4], [5.5]])  # of mean 6.1
+    found = choose("herding", Evidence({"features": features}), 1, balance="global")
+    assert list(found.indices) == [4]
