@@ -76,7 +76,7 @@ def test_a_value_that_is_not_allowed_is_named(name, option, value):
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(UserError, match=r"unknown method 'evs' .*eva, forgetting"):
+    with pytest.raises(UserError, match=r"unknown method 'evs' .*entropy, eva, "):
         methods.get("evs")
     with pytest.raises(UserError, match=r"eva: unknown option 'window' .*early, late, length"):
         methods.parse_options("eva", {"window": 3})
