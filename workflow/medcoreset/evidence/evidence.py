@@ -73,6 +73,11 @@ class Evidence:
         return self._sizes["N"]
 
     @property
+    def share(self) -> float:
+        """Return n / N, of the whole evidence's N samples; 1 unless this is a part of it."""
+        return len(self) / self._sizes["N"]
+
+    @property
     def classes(self) -> int:
         """Return C, or one more than the highest label if no array has it as a dimension."""
         if "C" in self._sizes:
