@@ -1,0 +1,85 @@
+"""Per-sample gradients of the loss in the last layer, known by their inner products."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medcoreset.evidence.evidence import Evidence
+
+Samples = Tensor | slice | list[int]
+ALL = slice(None)
+
+
+def on_device(array: np.ndarray) -> Tensor:
+    """Return an array as float64, on the GPU if torch sees one (CUDA_VISIBLE_DEVICES decides)."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.as_tensor(np.asarray(array, dtype=np.float64), device=device)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients g_i = left_i ⊗ right_i of N samples; the product is never written out.
+
+    The gradient of a sample's cross-entropy (the loss summed over samples, not averaged) with
+    respect to the biases and weights of the last layer is (p − y) ⊗ [1, h], so that `left` (N, C)
+    is p − y and `right` (N, 1 + D) is [1, h]. ⟨g_i, g_j⟩ = ⟨left_i, left_j⟩·⟨right_i, right_j⟩
+    takes C + D multiplications in place of C·D. Any other gradients (N, G) are `right` with
+    `left` = 1. A sum of gradients is a matrix (C, 1 + D). All are float64.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Return the evidence's `gradients`, or those of the last layer if none are given."""
+        if not evidence.given("gradients"):
+            return cls.of_last_layer(evidence)
+        right = on_device(evidence["gradients"])
+        return cls(right.new_ones(len(right), 1), right)
+
+    @classmethod
+    def of_last_layer(cls, evidence: Evidence) -> Self:
+        """Return the gradients from `features`, `final_probs` and `labels`."""
+        left = on_device(evidence["final_probs"]).clone()
+        left[np.arange(len(left)), evidence["labels"]] -= 1
+        return cls(left, with_bias(evidence["features"]))
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.right)
+
+    @property
+    def norms(self) -> Tensor:
+        """Return ‖g_i‖₂ (N,)."""
+        return self.left.norm(dim=1) * self.right.norm(dim=1)
+
+    def unit(self) -> Self:
+        """Return g_i / ‖g_i‖; a gradient of zero remains zero."""
+        return type(self)(_unit(self.left), _unit(self.right))
+
+    def inner(self, rows: Samples = ALL, columns: Samples = ALL) -> Tensor:
+        """Return ⟨g_i, g_j⟩ of the samples in `rows` and `columns` (rows, columns)."""
+        product = self.right[rows] @ self.right[columns].T
+        return product.mul_(self.left[rows] @ self.left[columns].T)
+
+    def sum(self, samples: Samples = ALL, weights: Tensor | float = 1.0) -> Tensor:
+        """Return Σ w_i g_i over `samples` (k,), with weights (k,), as a matrix (C, 1 + D)."""
+        return (self.left[samples].T * weights) @ self.right[samples]
+
+    def dot(self, direction: Tensor) -> Tensor:
+        """Return ⟨g_i, direction⟩ (N,) for a direction (C, 1 + D)."""
+        return (self.right @ direction.T).mul_(self.left).sum(dim=1)
+
+
+def with_bias(features: np.ndarray) -> Tensor:
+    """Return [1, h] (n, 1 + D) of features h (n, D): the inputs of the last layer's parameters."""
+    return torch.nn.functional.pad(on_device(features), (1, 0), value=1.0)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    norms = vectors.norm(dim=1, keepdim=True)
+    return vectors / norms.where(norms > 0, 1.0)
