@@ -1,0 +1,31 @@
+import numpy as np
+
+from medcoreset.evidence import Evidence
+from medcoreset.methods.facility_location import cover, facility_location
+from medcoreset.methods.greedy import shuffled
+from medcoreset.methods.registry import Picks, selecting
+
+
+@selecting(
+    "craig",
+    label="CRAIG",
+    needs=("gradients",),
+    reference="Mirzasoleiman et al., ICML 2020, Algorithm 1",
+    cost="O(N_c²·D) per class of N_c samples",
+    balance="class",
+    departs="code of DeepCore adds 1 to every weight",
+    builds_on=(facility_location,),
+)
+def craig(evidence: Evidence, count: int, rng: np.random.Generator) -> Picks:
+    """Greedily maximise Σ_i max (c − ‖g_i − g_j‖) over picks j, of last-layer gradients g.
+
+    c is more than the largest distance (max d + 1e-3, say): it decides nothing, since every pick
+    gains the same from it. So a pick is the one that most reduces the sum of the distances to the
+    nearest pick; of equal ones, a random one. The weight of a pick is the number of samples that it
+    is nearest to, itself included; weights add up to N.
+    """
+    from medcoreset.evidence.kernels import proximity
+
+    order, evidence = shuffled(evidence, rng)
+    picks, nearest = cover(proximity(evidence), count, evidence.preselected)
+    return Picks(order[picks], np.bincount(nearest, minlength=count))
