@@ -1,0 +1,104 @@
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+
+from medcoreset.evidence import Evidence
+from medcoreset.methods.greedy import first_best, shuffled
+from medcoreset.methods.options import Range
+from medcoreset.methods.registry import selecting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Validation = Literal["val", "train"]
+
+
+def needs(*, validation: Validation, **_: object) -> tuple[str, ...]:
+    """Return the arrays that the choice of the validation set requires."""
+    last_layer = ("features", "final_probs", "labels")
+    if validation == "train":
+        return last_layer
+    return (*last_layer, "val_features", "val_probs", "val_labels")
+
+
+@selecting(
+    "glister",
+    label="GLISTER",
+    needs=needs,
+    reference="Killamsetty et al., AAAI 2021, Algorithm 2; DeepCore, Eq. 8",
+    cost="O((N_c + V_c)·D·C·M_c) per class of N_c training and V_c validation samples, M_c picked",
+    balance="class",
+    departs="in code of DeepCore the update of the validation gradient never happens, so that it "
+    "keeps the samples of largest ⟨g_i, initial validation gradient⟩",
+    builds_on=(shuffled,),
+)
+def glister(
+    evidence: Evidence,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    eta: Annotated[float, Range(0)] = 0.1,
+    validation: Validation = "val",
+) -> np.ndarray:
+    """Pick the sample of largest ⟨g_i, ∇L_val(θ)⟩, step θ ← θ − η·g_i after every pick, and repeat.
+
+    g_i are last-layer gradients at the scoring model, θ the last layer's parameters, which start
+    there, and L_val the loss of the validation samples of the classes among which is picked (all
+    if there are none), or with `validation: train` that of the training samples. Of equal ones, a
+    random one is picked. Given `gradients` are not used: the step needs the last layer.
+    """
+    from medcoreset.evidence.gradients import Gradients
+
+    order, evidence = shuffled(evidence, rng)
+    train = Gradients.of_last_layer(evidence)
+    held_out = Validating(evidence, validation)
+    picks: list[int] = []
+    given = list(evidence.preselected)
+    while len(picks) < count:
+        if len(picks) < len(given):
+            pick = int(given[len(picks)])
+        else:
+            products = train.dot(held_out.gradient())
+            scale = float(products.abs().max())
+            products[picks] = -np.inf
+            pick = first_best(products, scale)
+        picks.append(pick)
+        held_out.step(eta, train.left[pick], train.right[pick])
+    return order[picks]
+
+
+class Validating:
+    """The validation samples (V,), as the last layer with its present parameters sees them."""
+
+    def __init__(self, evidence: Evidence, validation: Validation) -> None:
+        from medcoreset.evidence.gradients import on_device, with_bias
+
+        if validation == "train":
+            inputs, probs, labels = (evidence[name] for name in needs(validation="train"))
+        else:
+            names = ("val_features", "val_probs", "val_labels")
+            inputs, probs, labels = (evidence[name] for name in names)
+            ours = np.isin(labels, np.unique(evidence["labels"]))
+            if ours.any():
+                inputs, probs, labels = inputs[ours], probs[ours], labels[ours]
+        self.inputs = with_bias(inputs)
+        self.labels = on_device(labels).long()[:, None]
+        # Logits up to a constant per sample. Where float32 has rounded a probability to 0, it
+        # is as good as the least that float32 knows.
+        self.logits = on_device(probs).clamp_min(np.finfo(np.float32).tiny).log()
+
+    def gradient(self) -> "Tensor":
+        """Return Σ (p_v − y_v) ⊗ [1, h_v] (C, 1 + D), times a positive number.
+
+        The number keeps the largest error at 1: after many steps all may be too small for floating
+        point, while a greedy pick depends on their proportions alone.
+        """
+        error = self.logits.log_softmax(dim=1).scatter(1, self.labels, -np.inf)
+        error = (error - error.max().clamp_min(np.finfo(np.float64).min)).exp()
+        # p_y − 1 is minus the sum of the others, and exact where p_y is nearly 1.
+        error.scatter_(1, self.labels, -error.sum(dim=1, keepdim=True))
+        return error.T @ self.inputs
+
+    def step(self, eta: float, left: "Tensor", right: "Tensor") -> None:
+        """Change the parameters by −η·g, g = left ⊗ right: logits, by −η·left·⟨right, [1, h_v]⟩."""
+        self.logits -= eta * (self.inputs @ right)[:, None] * left
