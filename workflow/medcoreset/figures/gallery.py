@@ -1,5 +1,8 @@
 """Which images a method ranks highest and lowest."""
 
+from collections.abc import Sequence
+from itertools import chain
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +15,8 @@ from medcoreset.figures import parts
 COLUMNS = 10
 TILE = 0.55
 """Width of an image with its margin in inches."""
+MARGIN = 0.08
+"""Of the width of an image, to its neighbours."""
 
 
 def draw(experiment: Experiment) -> Figure:
@@ -22,11 +27,11 @@ def draw(experiment: Experiment) -> Figure:
     """
     shown = _shown(experiment)
     rows = [2 * len(entries) for _, entries in shown]
-    width = 0.75 + TILE * COLUMNS
-    figure = Figure(figsize=(width, sum(TILE * count + 0.35 for count in rows)))
-    areas = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=rows)[:, 0]
-    for area, (source, entries) in zip(areas, shown, strict=True):
-        _part(area, experiment, source, entries)
+    size = (0.75 + TILE * COLUMNS, sum(TILE * count + 0.4 for count in rows))
+    figure = Figure(figsize=size)
+    axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=rows)[:, 0]
+    for ax, (source, entries) in zip(axes, shown, strict=True):
+        _part(ax, experiment, source, entries)
     return figure
 
 
@@ -42,37 +47,52 @@ def _shown(experiment: Experiment) -> list[tuple[Source, list[Scores]]]:
     return list(shown.values())
 
 
-def _part(area: Figure, experiment: Experiment, source: Source, entries: list[Scores]) -> None:
+def _part(ax: Axes, experiment: Experiment, source: Source, entries: list[Scores]) -> None:
     dataset = canonical.load(source.dataset_file)
-    shown = shown_classes(dataset.classes)
-    each = max(1, COLUMNS // len(shown))
-    axes = area.subplots(2 * len(entries), len(shown) * each, squeeze=False)
-    for ax in axes.flat:
-        ax.set_frame_on(False)
-        ax.set(xticks=[], yticks=[])
-    area.suptitle(experiment.datasets[source.dataset], x=0.01, ha="left", fontsize=7)
-    for i, entry in enumerate(entries):
+    classes = shown_classes(dataset.classes)
+    each = max(1, COLUMNS // len(classes))
+    rows: list[list[int | None]] = []
+    for entry in entries:
         (scores,) = parts.read_arrays(entry.scores, "scores")
         if len(scores) != len(dataset.train_labels):
             raise UserError(
                 f"{entry.scores}: {len(scores)} scores, {source.dataset} has "
                 f"{len(dataset.train_labels)} training images"
             )
-        for j, label in enumerate(shown):
-            extremes = extreme_samples(scores, dataset.train_labels == label, each)
-            for row, samples in zip(axes[2 * i : 2 * i + 2], extremes, strict=True):
-                for ax, sample in zip(row[j * each : (j + 1) * each], samples, strict=False):
-                    _tile(ax, dataset.train_images[sample])
-        for ax, extreme in zip(axes[2 * i : 2 * i + 2, 0], ("highest", "lowest"), strict=True):
-            ax.set_ylabel(
-                f"{experiment.methods[entry.method]}\n{extreme}",
-                rotation=0,
-                ha="right",
-                va="center",
-            )
-    names = dataset.info["class_names"]
-    for j, label in enumerate(shown):
-        axes[0, j * each].set_title(_short(str(names[label])), fontsize=6)
+        members = [dataset.train_labels == label for label in classes]
+        extremes = [extreme_samples(scores, of_class, each) for of_class in members]
+        rows += [list(chain.from_iterable(row)) for row in zip(*extremes, strict=True)]
+    step = dataset.image_size + max(1, round(MARGIN * dataset.image_size))
+    picture = mosaic(dataset.train_images, rows, step)
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
+    ax.set_anchor("W")
+    ax.set_frame_on(False)
+    ax.grid(visible=False)
+    ax.tick_params(length=0, labeltop=True, labelbottom=False, labelsize=6.5)
+    centre = (dataset.image_size - 1) / 2
+    names = [_short(str(dataset.info["class_names"][label]), 12 * each) for label in classes]
+    middle = centre + step * (each - 1) / 2
+    ax.set_xticks([step * each * i + middle for i in range(len(names))], names)
+    labels = [
+        f"{experiment.methods[entry.method]}\n{extreme}"
+        for entry in entries
+        for extreme in ("highest", "lowest")
+    ]
+    ax.set_yticks([step * i + centre for i in range(len(labels))], labels)
+    ax.set_title(experiment.datasets[source.dataset])
+
+
+def mosaic(images: np.ndarray, rows: Sequence[Sequence[int | None]], step: int) -> np.ndarray:
+    """Return the images (N, s, s[, 3]) of `rows` on white, `step` ≥ s pixels apart; None is empty."""
+    size = images.shape[1]
+    height, width = (step * count - (step - size) for count in (len(rows), len(rows[0])))
+    picture = np.full((height, width, *images.shape[3:]), 255, dtype=np.uint8)
+    for i, row in enumerate(rows):
+        for j, sample in enumerate(row):
+            if sample is not None:
+                top, left = i * step, j * step
+                picture[top : top + size, left : left + size] = images[sample]
+    return picture
 
 
 def shown_classes(classes: int) -> list[int]:
@@ -84,20 +104,17 @@ def shown_classes(classes: int) -> list[int]:
 
 def extreme_samples(
     scores: np.ndarray, members: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the members (N,) bool of highest and of lowest score, `count` of each at most.
+) -> tuple[list[int | None], list[int | None]]:
+    """Return the `count` members (N,) bool of highest and of lowest score, None if there are fewer.
 
     Equal scores are in the order of the samples.
     """
     samples = np.flatnonzero(members)
+    missing = [None] * (count - len(samples))
     highest = samples[np.argsort(-scores[samples], kind="stable")[:count]]
     lowest = samples[np.argsort(scores[samples], kind="stable")[:count]]
-    return highest, lowest
+    return highest.tolist() + missing, lowest.tolist() + missing
 
 
-def _tile(ax: Axes, image: np.ndarray) -> None:
-    ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-
-
-def _short(name: str, longest: int = 12) -> str:
+def _short(name: str, longest: int) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"

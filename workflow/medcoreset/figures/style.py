@@ -237,6 +237,8 @@ def save(figure: Figure, prefix: str | Path) -> None:
         ".pdf": {"CreationDate": None},
         ".png": {"Software": None},
     }
+    figure.draw_without_rendering()  # lays the figure out, once for the three
+    figure.set_layout_engine("none")
     for suffix, fields in metadata.items():
         with replacing(f"{prefix}{suffix}") as temporary:
             figure.savefig(temporary, metadata=fields)

@@ -1,0 +1,356 @@
+"""The long table, its comparison with the papers, and its two layouts, on a small real study."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from medcoreset.analysis import aggregate, experiment, published, tables
+from medcoreset.errors import UserError
+from tests.small_study import PUBLISHED, RATES, SEEDS, save_spec, write_study
+
+SHIPPED = Path(__file__).parents[1] / "config" / "published"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> dict:
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture
+def papers(tmp_path) -> Path:
+    path = tmp_path / "published.csv"
+    path.write_text(PUBLISHED)
+    return path
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "medcoreset", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def table_of(spec: dict, folder: Path, papers: Path) -> pd.DataFrame:
+    study = experiment.load(save_spec(spec, folder))
+    values, _ = aggregate.aggregate(study)
+    return published.compare(values, study, published.read_published([papers], study.published))
+
+
+def cell(table: pd.DataFrame, **where: object) -> pd.Series:
+    for column, value in {"metric": "accuracy", "network": "pixels", **where}.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=8))
+def test_summary_is_pandas_and_scipy(values):
+    summary = aggregate.summarize(values)
+    mean, std, n = np.mean(values), pd.Series(values).std(), len(values)
+    assert summary["mean"] == pytest.approx(mean)
+    assert summary["std"] == pytest.approx(std)
+    assert summary["n"] == n
+    low, high = stats.t.interval(0.95, n - 1, loc=mean, scale=max(std, 1e-12) / np.sqrt(n))
+    assert summary["ci_low"] == pytest.approx(low, abs=1e-6)
+    assert summary["ci_high"] == pytest.approx(high, abs=1e-6)
+
+
+def test_summary_by_hand():
+    summary = aggregate.summarize([80.0, 82.0, 87.0])
+    half = 4.302652729911275 * np.sqrt(13) / np.sqrt(3)
+    expected = {"mean": 83, "std": np.sqrt(13), "n": 3, "ci_low": 83 - half, "ci_high": 83 + half}
+    assert summary == pytest.approx(expected)
+
+
+def test_one_seed_has_no_spread_and_undefined_values_do_not_count():
+    for values in ([80.0], [80.0, None]):
+        summary = aggregate.summarize(values)
+        assert (summary["mean"], summary["n"]) == (80.0, 1)
+        assert all(np.isnan(summary[key]) for key in ("std", "ci_low", "ci_high"))
+    assert np.isnan(aggregate.summarize([None])["mean"])
+
+
+def test_every_cell_and_metric_is_in_the_table(study, tmp_path, papers):
+    table = table_of(study, tmp_path, papers)
+    assert list(table.columns) == aggregate.COLUMNS
+    metrics = {"digits": 5 + 10, "parity": 5 + 2}
+    cells = 2 * 2 * (4 * len(RATES) + 1)
+    assert len(table) == sum(cells * count for count in metrics.values())
+    keys = [*aggregate.CELL, "metric"]
+    assert not table.duplicated(keys).any()
+    for entry in study["runs"]:
+        seeds = json.loads(Path(entry["metrics"]).read_text())["seeds"].values()
+        split = "val" if entry["rule"] == "published" else "test"
+        for metric in ("accuracy", "auc", "ece"):
+            values = pd.Series(
+                [100 * seed["rules"][entry["rule"]][split][metric] for seed in seeds]
+            )
+            same = {key: entry[key] for key in aggregate.CELL}
+            row = cell(table, metric=metric, **same)
+            assert row["mean"] == pytest.approx(values.mean(), abs=1e-9)
+            assert row["std"] == pytest.approx(values.std(), abs=1e-9)
+            assert row["n"] == len(SEEDS)
+    recall = table[table["metric"].str.startswith("recall_")]
+    assert set(recall[recall["dataset"] == "parity"]["metric"]) == {"recall_0", "recall_1"}
+
+
+def test_published_numbers_stand_only_beside_the_same_kind(study, tmp_path, papers):
+    table = table_of(study, tmp_path, papers)
+    known = table[table["published_mean"].notna()]
+    assert set(zip(known["method"], known["rate"], strict=True)) == {
+        ("random", 0.05),
+        ("eva", 0.05),
+        ("full", 1.0),
+    }
+    for column, value in (("protocol", "published"), ("metric", "accuracy"), ("network", "pixels")):
+        assert set(known[column]) == {value}
+    for row in known.to_dict("records"):
+        assert row["difference"] == pytest.approx(row["mean"] - row["published_mean"])
+        other = 0 if np.isnan(row["published_std"]) else row["published_std"]
+        allowed = max(1.0, 2 * np.sqrt(row["std"] ** 2 + other**2))
+        assert row["within_tolerance"] == (abs(row["difference"]) <= allowed)
+    assert set(known["within_tolerance"]) == {True, False}
+    assert table[table["published_mean"].isna()][aggregate.COMPARISON].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "published_std", "within"),
+    [
+        (51.0, np.nan, np.nan, True),
+        (51.01, np.nan, np.nan, False),
+        (60.0, 3.0, 4.0, True),
+        (60.1, 3.0, 4.0, False),
+        (57.9, 3.0, np.nan, False),
+        (44.0, 3.0, np.nan, True),
+    ],
+)
+def test_tolerance(study, tmp_path, mean, std, published_std, within):
+    loaded = experiment.load(save_spec(study, tmp_path))
+    where = dict(
+        zip(aggregate.CELL, ("digits", "published", "r+seed=0", "n", "eva", 0.1), strict=True)
+    )
+    table = pd.DataFrame([{**where, "metric": "accuracy", "mean": mean, "std": std}])
+    paper = {"table": "eva_t", "dataset": "digits", "surrogate": "r", "network": "n"}
+    paper |= {"method": "eva", "rate": 0.1, "accuracy_mean": 50, "accuracy_std": published_std}
+    compared = published.compare(table, loaded, pd.DataFrame([paper]))
+    assert compared["within_tolerance"].tolist() == [within]
+    assert compared["difference"].tolist() == pytest.approx([mean - 50])
+
+
+def test_shipped_numbers_of_both_papers_are_found():
+    files = [SHIPPED / "eva.csv", SHIPPED / "deepcore.csv"]
+    known = published._index(published.read_published(files, ["eva_table1", "eva_tableA1"]))
+    organ = ("published", "organsmnist")
+    assert known[(*organ, "resnet18", "resnet18", "eva", 0.05)] == (78.71, 0.93)
+    assert known[(*organ, None, "resnet18", "full", 1.0)] == (91.76, 0.55)  # the first table's
+    assert known[(*organ, "resnet18", "resnet18", "eva", 0.9)] == (91.89, 0.96)
+    names = [f"deepcore_table{i}" for i in (1, 2, 3, 4)]
+    known = published._index(published.read_published(files, names))
+    cifar = ("deepcore", "cifar10")
+    assert known[(*cifar, None, "resnet18", "full", 1.0)] == (95.6, 0.1)
+    assert known[(*cifar, None, "vgg16", "random", 0.01)] == (15.36, 2.03)
+    proxy = (*cifar, "resnet18+epochs=150", "resnet18", "forgetting", 0.1)
+    assert known[proxy] == (41.97, 0.7)
+    with pytest.raises(UserError, match="'eva_table9' is in none"):
+        published.read_published(files, ["eva_table9"])
+
+
+def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
+    spec = copy.deepcopy(study)
+    (chosen,) = (
+        entry
+        for entry in spec["runs"]
+        if (entry["dataset"], entry["protocol"], entry["network"], entry["method"], entry["rate"])
+        == ("digits", "clean", "pixels", "eva", 0.1)
+    )
+    content = json.loads(Path(chosen["metrics"]).read_text())
+    for name, val, test in (("a", 0.5, 0.9), ("b", 0.7, 0.2)):
+        for seed in content["seeds"].values():
+            seed["rules"]["clean"]["val"]["accuracy"] = val
+            seed["rules"]["clean"]["test"]["accuracy"] = test
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(content))
+        variant = {"variant": f"eva+late={name}", "metrics": str(path)}
+        spec["runs"].append({**chosen, **variant})
+    table = table_of(spec, tmp_path, papers)
+    where = {"dataset": "digits", "protocol": "clean", "method": "eva", "rate": 0.1}
+    assert cell(table, **where)["mean"] == pytest.approx(20)
+    loaded = experiment.load(save_spec(spec, tmp_path))
+    _, (choice,) = aggregate.aggregate(loaded)
+    assert (choice.run.variant, choice.candidates, choice.reports) == ("eva+late=b", 3, "test")
+    text = tables.markdown(loaded, table, [choice])
+    assert "eva+late=b of 3 candidates by mean validation accuracy (70.0 %)" in text
+
+
+def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
+    spec = save_spec(study, tmp_path)
+    for out in ("first", "second"):
+        done = run("table", "--spec", spec, "--published", papers, "--out", tmp_path / out)
+        assert (done.returncode, done.stderr) == (0, "")
+    names = ["table.csv", "table.md", "table.tex"]
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
+    for name in names:
+        first, second = (tmp_path / out / name for out in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+    read = aggregate.read_table(tmp_path / "first" / "table.csv")
+    table = table_of(study, tmp_path, papers)
+    numbers = ["mean", "std", "n", "ci_low", "ci_high", "published_mean", "difference"]
+    pd.testing.assert_frame_equal(read[numbers], table[numbers], atol=1e-6, rtol=0)
+    assert set(read["within_tolerance"].dropna()) == {True, False}
+
+
+def test_markdown_layout(study, tmp_path, papers):
+    loaded = experiment.load(save_spec(study, tmp_path))
+    table = table_of(study, tmp_path, papers)
+    text = tables.markdown(loaded, table, [])
+    assert text.startswith("# Softmax regression on digits & parity\n")
+    assert text.count("\n## ") == 4  # two protocols × two networks
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows} == {8}
+    assert rows[0].startswith("| Method | Digits 5 % | Digits 10 % | Digits 30 % | Parity 5 % |")
+    labels = [line.split("|")[1].strip() for line in rows[:7]]
+    assert labels == ["Method", "---", "Random", "EL2N", "AUM", "EVA", "Full"]
+    row = cell(table, dataset="digits", protocol="published", method="random", rate=0.05)
+    assert f"**{row['mean']:.1f} ± {row['std']:.1f}**<br>[80.0 ± 0.5]" in rows[2]
+    assert "<br>[99.9]†" in rows[5]
+    assert "**" not in rows[6]
+    assert rows[6].count("<br>[94.0 ± 9.0]") == 3
+    clean = text[text.index("## clean") : text.index("- Accuracy")]
+    assert "<br>" not in clean
+    assert "n = 3 seeds" in text
+    assert text.endswith("- The paper's 100 % is a_b.\n")
+
+
+def test_best_and_second_are_of_what_is_printed():
+    cells = [pd.Series({"mean": value}) for value in (90.04, 89.96, 89.94, 10.0)]
+    assert tables._ranks([*cells, None]) == [90.0, 89.9]
+
+
+def test_latex_layout(study, tmp_path, papers):
+    spec = copy.deepcopy(study)
+    spec["methods"][3]["label"] = "EVA_{50%} & [x] ± α"
+    loaded = experiment.load(save_spec(spec, tmp_path))
+    text = tables.latex(loaded, table_of(spec, tmp_path, papers), [])
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 4
+    assert r"\caption{Softmax regression on digits \& parity. published: best val;" in text
+    assert r"EVA\_\{50\%\} \& {[}x] $\pm$ $\alpha$ & " in text
+    assert r"100 \% is a\_b." in text
+    bare = re.sub(r"\\[{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+    for grid in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", text, re.DOTALL):
+        for line in grid.splitlines():
+            if line.endswith("\\\\") or line.endswith("[2pt]"):
+                spans = re.findall(r"\\multicolumn\{(\d)\}", line)
+                columns = len(re.findall(r"(?<!\\)&", line)) + 1
+                assert columns + sum(int(span) - 1 for span in spans) == 7
+
+
+def test_wide_tables_are_split(study, tmp_path, papers):
+    spec = copy.deepcopy(study)
+    spec["rates"] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+    loaded = experiment.load(save_spec(spec, tmp_path))
+    text = tables.latex(loaded, table_of(spec, tmp_path, papers), [])
+    assert text.count(r"\begin{tabular}{l*{6}{c}}") == text.count(r"\begin{tabular}") == 8
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
+def test_latex_compiles(study, tmp_path, papers):
+    loaded = experiment.load(save_spec(study, tmp_path))
+    (tmp_path / "table.tex").write_text(tables.latex(loaded, table_of(study, tmp_path, papers), []))
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def _lose_run(spec: dict, folder: Path) -> str:
+    spec["runs"][0]["metrics"] = str(folder / "none.json")
+    return "none.json: no such run"
+
+
+def _lose_rule(spec: dict, folder: Path) -> str:
+    for protocol in spec["protocols"]:
+        protocol["rule"] = protocol["rule"].replace("clean", "medmnist")
+    for entry in spec["runs"]:
+        entry["rule"] = entry["rule"].replace("clean", "medmnist")
+    return "seed 0 has no rule 'medmnist' (it has best_val, clean, published)"
+
+
+def _lose_metric(spec: dict, folder: Path) -> str:
+    content = json.loads(Path(spec["runs"][0]["metrics"]).read_text())
+    del content["seeds"]["1"]["rules"]["published"]["val"]["auc"]
+    path = folder / "metrics.json"
+    path.write_text(json.dumps(content))
+    spec["runs"][0]["metrics"] = str(path)
+    return "metrics.json: rule 'published' lacks the metric 'auc'"
+
+
+def _truncate_run(spec: dict, folder: Path) -> str:
+    path = folder / "metrics.json"
+    path.write_text('{"seeds": ')
+    spec["runs"][0]["metrics"] = str(path)
+    return "metrics.json: not JSON"
+
+
+def _unknown_method(spec: dict, folder: Path) -> str:
+    del spec["methods"][0]
+    return "is of method 'random', not one of el2n, aum, eva, full"
+
+
+def _unknown_table(spec: dict, folder: Path) -> str:
+    spec["published"] = "eva_table7"
+    return "published: 'eva_table7' is in none of the published tables"
+
+
+def _lose_key(spec: dict, folder: Path) -> str:
+    del spec["rates"]
+    return "key 'rates' is missing"
+
+
+def _lose_field(spec: dict, folder: Path) -> str:
+    del spec["runs"][3]["network"]
+    return "runs: an entry lacks network"
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        _lose_run,
+        _lose_rule,
+        _lose_metric,
+        _truncate_run,
+        _unknown_method,
+        _unknown_table,
+        _lose_key,
+        _lose_field,
+    ],
+)
+def test_mistakes_are_one_line(study, tmp_path, papers, mistake):
+    spec = copy.deepcopy(study)
+    message = mistake(spec, tmp_path)
+    with pytest.raises(UserError) as raised:
+        table_of(spec, tmp_path, papers)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_mistake_ends_the_command_with_status_2_and_no_file(study, tmp_path):
+    spec = copy.deepcopy(study)
+    _lose_run(spec, tmp_path)
+    done = run("table", "--spec", save_spec(spec, tmp_path), "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    done = run("table", "--spec", tmp_path / "no.json", "--out", tmp_path / "out")
+    assert "no.json: no such experiment" in done.stderr
+    assert not (tmp_path / "out").exists()

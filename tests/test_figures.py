@@ -1,0 +1,311 @@
+"""Every figure, drawn from a small real study."""
+
+import copy
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcoreset.analysis import aggregate, experiment, published
+from medcoreset.commands.figure import command
+from medcoreset.errors import UserError
+from medcoreset.evidence.evidence import Evidence
+from medcoreset.figures import FIGURES, gallery, panels, score_evolution, style, window_overlap
+from tests.small_study import PUBLISHED, RATES, save_spec, write_study
+
+PACKAGE = Path(style.__file__).parent
+SHARED = {"__init__", "style", "panels", "parts", "ablation"}
+ABLATION = {"var_single": "el2n", "exp_single": "aum", "var_dual": "eva", "exp_dual": "random"}
+ABLATION["var_entire"] = "el2n"
+WINDOWS = {"window_1_21": "eva", "window_11_21": "aum", "window_1_31": "el2n", "window_1": "random"}
+WINDOWS["window_11"] = "aum"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> dict:
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+def renamed(study: dict, rows: dict[str, str]) -> dict:
+    """Return the study with `rows` in place of its own, each made of another row's runs."""
+    spec = copy.deepcopy(study)
+    spec["methods"] = [{"key": key, "label": key} for key in [*rows, "full"]]
+    spec["runs"] = [
+        {**entry, "method": key, "surrogate": "pixels+seed=0"}
+        for key, method in [*rows.items(), ("full", "full")]
+        for entry in study["runs"]
+        if entry["method"] == method and entry["network"] == "pixels"
+    ]
+    return spec
+
+
+@pytest.fixture(scope="module")
+def specs(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
+    """Return the resolved experiment and the table that each figure is drawn from."""
+    folder = tmp_path_factory.mktemp("specs")
+    (folder / "published.csv").write_text(PUBLISHED)
+    files = {}
+    kinds = {"plain": study, "ablation": renamed(study, ABLATION)}
+    for kind, spec in {**kinds, "windows": renamed(study, WINDOWS)}.items():
+        (folder / kind).mkdir()
+        path = save_spec(spec, folder / kind)
+        loaded = experiment.load(path)
+        known = published.read_published([folder / "published.csv"], loaded.published)
+        table = published.compare(aggregate.aggregate(loaded)[0], loaded, known)
+        aggregate.write_table(table, folder / kind / "table.csv")
+        files[kind] = (path, folder / kind / "table.csv")
+    of_figure = dict.fromkeys(FIGURES, "plain") | dict.fromkeys(
+        ("eva_figure3", "eva_figure4", "eva_figure_a2"), "ablation"
+    )
+    of_figure["eva_figure5"] = "windows"
+    return {figure: files[kind] for figure, kind in of_figure.items()}
+
+
+def draw(figure: str, specs: dict, out: Path) -> None:
+    spec, table = specs[figure]
+    arguments = [figure, "--spec", spec, "--out", out]
+    if "table" in FIGURES[figure]:
+        arguments += ["--table", table]
+    command.main([str(argument) for argument in arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_figures_are_drawn_alike_twice(figure, specs, tmp_path):
+    for out in ("first", "second"):
+        draw(figure, specs, tmp_path / out / figure)
+    for suffix, magic in ((".svg", b"<?xml"), (".pdf", b"%PDF"), (".png", b"\x89PNG")):
+        first, second = ((tmp_path / out / f"{figure}{suffix}") for out in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+        assert first.read_bytes().startswith(magic)
+    svg = (tmp_path / "first" / f"{figure}.svg").read_text()
+    assert "Digits" in "".join(re.findall(r"<text[^>]*>([^<]*)", svg))  # text is text
+    assert "<dc:date>" not in svg
+    assert sorted(path.suffix for path in (tmp_path / "first").iterdir()) == [
+        ".pdf",
+        ".png",
+        ".svg",
+    ]
+
+
+def test_another_process_draws_the_same_bytes(specs, tmp_path):
+    draw("accuracy_over_rate", specs, tmp_path / "here")
+    spec, table = specs["accuracy_over_rate"]
+    arguments = ["figure", "accuracy_over_rate", "--spec", spec, "--table", table]
+    done = subprocess.run(
+        [sys.executable, "-m", "medcoreset", *arguments, "--out", tmp_path / "there"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for suffix in (".svg", ".pdf", ".png"):
+        here, there = (tmp_path / f"{name}{suffix}" for name in ("here", "there"))
+        assert here.read_bytes() == there.read_bytes()
+
+
+def test_every_figure_has_a_module_and_a_caption():
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - SHARED
+    assert modules == set(FIGURES)
+    captions = PACKAGE.parents[1] / "report"
+    assert set(FIGURES) | {"workflow", "table"} == {path.stem for path in captions.glob("*.rst")}
+    assert set.union(*map(set, FIGURES.values())) <= {
+        "table",
+        "sources",
+        "scores",
+        "coresets",
+        "windows",
+    }
+
+
+def test_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, medcoreset.figures; print(sorted({'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def drawn(figure: str, specs: dict):
+    spec, table = specs[figure]
+    module = importlib.import_module(f"medcoreset.figures.{figure}")
+    with style.context():
+        return module.draw(experiment.load(spec), aggregate.read_table(table))
+
+
+def test_accuracy_over_rate_shows_the_table(specs):
+    figure = drawn("accuracy_over_rate", specs)
+    axes = figure.axes
+    assert len(axes) == 8  # two datasets × two protocols × two networks
+    assert axes[0].get_title(loc="left") == "(a) Digits\npublished: best val, Pixels"
+    table = aggregate.read_table(specs["accuracy_over_rate"][1])
+    rows = table[
+        (table[["dataset", "protocol", "network"]] == ["digits", "published", "pixels"]).all(axis=1)
+        & (table["metric"] == "accuracy")
+    ]
+    lines = {line.get_label(): line for line in axes[0].lines}
+    for method, label in (("eva", "EVA"), ("random", "Random")):
+        mean = rows[rows["method"] == method].sort_values("rate")["mean"]
+        np.testing.assert_allclose(lines[label].get_xdata(), 100 * np.array(RATES))
+        np.testing.assert_allclose(lines[label].get_ydata(), mean)
+    assert lines["Random"].is_dashed()
+    assert lines["Random"].get_color() == "#7F7F7F"
+    full = rows[rows["method"] == "full"]["mean"].item()
+    np.testing.assert_allclose(lines["Full"].get_ydata(), full)
+    band = axes[0].collections[-1].get_paths()[0].vertices[:, 1]  # EVA's
+    eva = rows[rows["method"] == "eva"]
+    assert (band.min(), band.max()) == pytest.approx((eva["ci_low"].min(), eva["ci_high"].max()))
+
+
+def test_published_points_are_only_in_comparable_panels(specs):
+    axes = drawn("accuracy_over_rate", specs).axes
+    hollow = [[line for line in ax.lines if line.get_label() == "_published"] for ax in axes]
+    assert [len(lines) for lines in hollow] == [2, 0, 0, 0, 0, 0, 0, 0]
+    values = sorted(line.get_ydata()[0] for line in hollow[0])
+    assert values == [80.0, 99.9]
+
+
+def test_window_lines_have_their_late_window(specs):
+    axes = drawn("eva_figure5", specs).axes
+    lines = {line.get_label(): list(line.get_xdata()) for line in axes[0].lines}
+    assert lines["late window from 21"] == [1, 11]
+    assert lines["late window from 31"] == [1]
+    assert lines["single window"] == [1, 11]
+
+
+def test_ablation_pairs_what_the_paper_pairs(specs):
+    for figure, pairs in (
+        ("eva_figure3", [("exp_single", "var_single"), ("exp_dual", "var_dual")]),
+        ("eva_figure4", [("var_single", "var_dual"), ("exp_single", "exp_dual")]),
+        ("eva_figure_a2", [("var_dual", "var_entire")] * 2),
+    ):
+        axes = drawn(figure, specs).axes[:2]
+        shown = [
+            tuple(line.get_label() for line in ax.lines if line.get_label() in ABLATION)
+            for ax in axes
+        ]
+        assert shown == pairs
+
+
+@given(st.integers(1, 12), st.integers(2, 30), st.integers(0, 2**32 - 1))
+def test_overlap_is_the_share_of_sets(pairs, n, seed):
+    random = np.random.default_rng(seed)
+    scores, reference = random.random((pairs, n)), random.random(n)
+    count = int(np.ceil(round(0.1 * n, 9)))
+    top = set(sorted(range(n), key=lambda i: -reference[i])[:count])
+    shares = [
+        len(top & set(sorted(range(n), key=lambda i: -row[i])[:count])) / count for row in scores
+    ]
+    np.testing.assert_allclose(window_overlap.overlap(scores, reference, 0.1), shares)
+    np.testing.assert_array_equal(window_overlap.overlap(scores[:1], scores[0], 0.1), 1)
+
+
+def test_samples_span_the_variances_and_unseen_ones_do_not_count():
+    variances = np.random.default_rng(0).permutation(100)
+    scores = np.stack([np.zeros(100), 2 * np.sqrt(variances)]) / 100
+    seen = np.ones_like(scores, dtype=bool)
+    seen[:, variances == 99] = False
+    seen[0, variances == 50] = False
+    labels = np.zeros(100, dtype=np.int64)
+    evidence = Evidence({"error_norm": scores.astype(np.float32), "seen": seen, "labels": labels})
+    quantiles = np.array([0.0, 0.5, 0.999])
+    samples = score_evolution.spanning_samples(evidence, quantiles)
+    assert variances[samples].tolist() == [0, 49, 98]
+    curves = score_evolution.scores_of(evidence, samples)
+    np.testing.assert_allclose(curves, scores[:, samples].T, rtol=1e-6)
+
+
+def test_gallery_takes_the_extremes_of_each_class():
+    scores = np.array([3.0, 1.0, 2.0, 2.0, 9.0])
+    members = np.array([True, True, True, True, False])
+    highest, lowest = gallery.extreme_samples(scores, members, 2)
+    assert (highest, lowest) == ([0, 2], [1, 2])
+    assert gallery.extreme_samples(scores, ~members, 2) == ([4, None], [4, None])
+    images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    picture = gallery.mosaic(images, [[1, None], [0, 1]], 3)
+    expected = [[4, 5, 255, 255, 255], [6, 7, 255, 255, 255], [255] * 5]
+    expected += [[0, 1, 255, 4, 5], [2, 3, 255, 6, 7]]
+    assert picture.tolist() == expected
+    assert gallery.shown_classes(3) == [0, 1, 2]
+    many = gallery.shown_classes(100)
+    assert (len(many), many[0], many[-1]) == (10, 0, 99)
+
+
+def test_methods_without_a_colour_of_their_own_get_different_ones():
+    keys = ["eva", "mine", "yours"]
+    assert len({style.of_method(key, keys) for key in keys}) == 3
+
+
+def _lose_scores(spec: dict) -> tuple[str, str]:
+    spec["scores"][0]["scores"] = "none.npz"
+    return "score_distribution", "none.npz: no such scores"
+
+
+def _lose_every_score(spec: dict) -> tuple[str, str]:
+    spec["scores"] = []
+    return "gallery", "experiment 'small_study' has no scores"
+
+
+def _lose_evidence(spec: dict) -> tuple[str, str]:
+    spec["sources"][0]["evidence"] = "nowhere"
+    return "score_evolution", "nowhere"
+
+
+def _lose_windows(spec: dict) -> tuple[str, str]:
+    spec["windows"][0]["windows"] = spec["scores"][0]["scores"]
+    return "window_overlap", "not an .npz file with scores, pairs"
+
+
+def _other_data(spec: dict) -> tuple[str, str]:
+    spec["sources"][0]["dataset_file"] = spec["sources"][1]["dataset_file"]
+    np.savez(spec["scores"][0]["scores"] + ".short.npz", scores=np.zeros(3))
+    spec["scores"][0]["scores"] += ".short.npz"
+    return "gallery", "3 scores, digits has 900 training images"
+
+
+@pytest.mark.parametrize(
+    "mistake", [_lose_scores, _lose_every_score, _lose_evidence, _lose_windows, _other_data]
+)
+def test_mistakes_are_one_line_and_leave_no_file(study, tmp_path, mistake):
+    spec = copy.deepcopy(study)
+    figure, message = mistake(spec)
+    path = save_spec(spec, tmp_path)
+    with pytest.raises(UserError) as raised:
+        draw(figure, {figure: (path, path)}, tmp_path / "out" / figure)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_figures_say_which_rows_and_options_they_lack(specs, tmp_path):
+    plain = specs["accuracy_over_rate"]
+    for figure in ("eva_figure3", "eva_figure4", "eva_figure5", "eva_figure_a2"):
+        with pytest.raises(UserError, match=f"figure {figure}: .*(lacks the rows|has no rows)"):
+            draw(figure, {figure: plain}, tmp_path / figure)
+    with pytest.raises(UserError, match="eva_figure3 needs --table"):
+        command.main(["eva_figure3", "--spec", str(plain[0]), "--out", "x"], standalone_mode=False)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="lacks the columns"):
+        aggregate.read_table(tmp_path / "table.csv")
+
+
+def test_titles_name_what_varies(study, tmp_path):
+    spec = copy.deepcopy(study)
+    spec["protocols"], spec["networks"] = spec["protocols"][1:], spec["networks"][:1]
+    spec["runs"] = [
+        entry
+        for entry in spec["runs"]
+        if (entry["protocol"], entry["network"]) == ("clean", "pixels")
+    ]
+    loaded = experiment.load(save_spec(spec, tmp_path))
+    values = published.compare(
+        aggregate.aggregate(loaded)[0], loaded, published.read_published([], [])
+    )
+    assert [title for _, _, title in panels.panels(loaded, values)] == ["Digits", "Parity"]
+    assert json.loads((tmp_path / "spec.json").read_text())["name"] == "small_study"
