@@ -152,8 +152,6 @@ def test_real_medical_images_under_both_protocols(snakemake, medical_data, tmp_p
     published = full[full.protocol == "tiny_published"]
     # 512 of the 524 validation images are reported, as the authors' code does.
     assert (published["mean"] * 512 / 100).sub((published["mean"] * 512 / 100).round()).abs().max() < 1e-6
-    assert published["published_mean"].item() == pytest.approx(97.27)
-    assert full[full.protocol == "tiny"]["published_mean"].isna().all()
 
 
 def test_wrong_data_folder_is_one_line_and_leaves_nothing(snakemake, tmp_path):

@@ -53,9 +53,9 @@ class Experiment:
     def surrogates(self) -> list[str]:
         """Identities of the surrogates, `NETWORK[+epochs=E]+seed=S`."""
         given = self["surrogate"]
-        names = given["network"] if isinstance(given["network"], list) else [given["network"]]
-        own = {key: given[key] for key in ("epochs", "seed") if key in given}
-        return [name + "".join(f"+{key}={value}" for key, value in own.items()) for name in names]
+        names = [networks.check(name) for name in _listed(given["network"])]
+        lengths = [f"+epochs={epochs}" for epochs in _listed(given.get("epochs", []))] or [""]
+        return [f"{name}{length}+seed={given['seed']}" for name in names for length in lengths]
 
 
 def split_surrogate(identity: str) -> tuple[str, dict[str, int]]:
@@ -186,8 +186,7 @@ class Study:
                 _known(f"{source}: protocols", "reporting rule", rule, RULES)
         for network in experiment["networks"]:
             _checked(f"{source}: networks", networks.check, network)
-        for surrogate in experiment.surrogates:
-            _checked(f"{source}: surrogate.network", networks.check, split_surrogate(surrogate)[0])
+        _checked(f"{source}: surrogate.network", lambda: experiment.surrogates)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
         for table in experiment["published"]:
@@ -239,6 +238,10 @@ def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]
         f"{source}: no published windows for {dataset} at rate {rate:g} (listed: {listed}); "
         "give window_pairs: [[EARLY, LATE]]"
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 @cache
