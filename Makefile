@@ -8,7 +8,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: demo test setup lock lint benchmark clean
 
 demo: setup
-	snakemake --cores all demo
+	snakemake --cores all demo --report results/report.html --report-after-run
+	@echo "Done: table and figures in results/experiments/demo/, report in results/report.html"
 
 test: setup lint
 	pytest -q
@@ -18,6 +19,10 @@ lint: setup
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+# Run it on a machine that does nothing else; DEVICE=cuda measures a GPU.
+benchmark: setup
+	python benchmarks/run.py --device $(or $(DEVICE),cpu)
 
 setup: $(READY)
 

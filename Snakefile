@@ -1,11 +1,12 @@
 """medcoreset: from training images to coresets, retrained models, tables and figures.
 
-    snakemake --cores all                     the experiment `demo`, on bundled real images
-    snakemake --cores all eva_table1          one table or figure of a paper
-    snakemake --cores all eva                 all of EVA's (`deepcore`, `all` likewise)
+snakemake --cores all                     the experiment `demo`, on bundled real images
+snakemake --cores all eva_table1          one table or figure of a paper
+snakemake --cores all eva                 all of EVA's (`deepcore`, `all` likewise)
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -40,7 +41,6 @@ wildcard_constraints:
     rate=r"[0-9.e-]+",
     seeds=r"[0-9,-]+",
     experiment=r"[^/]+",
-    figure="|".join(configuration.FIGURES),
 
 
 report: "workflow/report/workflow.rst"

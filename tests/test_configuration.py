@@ -44,7 +44,10 @@ def edited(tmp_path: Path):
         ({"methods": {"el2n": {"epochs": 7}}}, ["methods.el2n", "7", "6"]),
         ({"methods": {"ccs": {"beta": {0.3: 0.1}}}}, ["methods.ccs.beta", "0.1", "0.3"]),
         ({"methods": {"aum": {"window_pairs": [[1, 2]]}}}, ["methods.aum", "window_pairs", "eva"]),
-        ({"methods": {"eva": {"length": 3, "early": 1, "late": 3}}}, ["methods.eva", "from epoch 3", "1 to 3"]),
+        (
+            {"methods": {"eva": {"length": 3, "early": 1, "late": 3}}},
+            ["methods.eva", "from epoch 3", "1 to 3"],
+        ),
         ({"methods": {"eva": {"length": 3, "early": 1, "late": 5}}}, ["methods.eva", "7", "6"]),
         ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
         ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),

@@ -35,12 +35,12 @@ def test_conda_environments_hold_the_locked_versions():
 def test_every_rule_that_runs_a_command_names_what_it_needs():
     rules = {}
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        for text in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
-            rules[text.partition(":")[0]] = text
+        for text in re.split(r"^ *rule\b", path.read_text(), flags=re.MULTILINE)[1:]:
+            rules[text.partition(":")[0].strip() or f"rules of {path.name}"] = text
     assert len(rules) >= 9
     for name, text in rules.items():
         for directive in ("log", "benchmark", "conda", "resources", "message", "shell"):
-            assert re.search(rf"^    {directive}:", text, re.MULTILINE), f"{name} lacks {directive}"
-        assert re.search(r"^    threads: ", text, re.MULTILINE), f"{name} lacks threads"
+            assert re.search(rf"^ +{directive}:", text, re.MULTILINE), f"{name} lacks {directive}"
+        assert re.search(r"^ +threads: ", text, re.MULTILINE), f"{name} lacks threads"
         environment = re.search(r"envs/(\w+\.yaml)", text).group(1)
         assert environment in environments()

@@ -85,7 +85,13 @@ def test_a_finished_study_has_nothing_to_do(results, snakemake):
 def test_same_seeds_give_the_same_bytes(results, snakemake, tmp_path):
     outcome = snakemake(tmp_path, "tiny", "--config", STUDY)
     assert outcome.returncode == 0, outcome.stderr[-5000:]
-    for pattern in ("data/*", "coresets/**/*.npz", "runs/**/*.*", "scores/**/*.npz", "experiments/**/*.*"):
+    for pattern in (
+        "data/*",
+        "coresets/**/*.npz",
+        "runs/**/*.*",
+        "scores/**/*.npz",
+        "experiments/**/*.*",
+    ):
         first, second = digests(results, pattern), digests(tmp_path / "results", pattern)
         assert first
         assert first == second, pattern
@@ -130,9 +136,15 @@ def test_a_change_of_one_method_reruns_what_depends_on_it(results, snakemake, tm
     content = yaml.safe_load(changed.read_text())
     content["methods"]["el2n"] = {"epochs": 4}
     changed.write_text(yaml.safe_dump(content))
-    outcome = snakemake(results.parent, "tiny", "--config", f"studies=['{study}']", "-n", "--quiet", "rules")
+    outcome = snakemake(
+        results.parent, "tiny", "--config", f"studies=['{study}']", "-n", "--quiet", "rules"
+    )
     planned = outcome.stdout + outcome.stderr
-    counts = {line.split()[0]: int(line.split()[1]) for line in planned.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()}
+    counts = {
+        line.split()[0]: int(line.split()[1])
+        for line in planned.splitlines()
+        if len(line.split()) == 2 and line.split()[1].isdigit()
+    }
     assert counts["score_samples"] == 1, planned
     assert counts["select_coresets"] == 2
     assert counts["train_network"] == 2
@@ -151,7 +163,9 @@ def test_real_medical_images_under_both_protocols(snakemake, medical_data, tmp_p
     full = accuracy[(accuracy.dataset == "pneumoniamnist") & (accuracy.method == "full")]
     published = full[full.protocol == "tiny_published"]
     # 512 of the 524 validation images are reported, as the authors' code does.
-    assert (published["mean"] * 512 / 100).sub((published["mean"] * 512 / 100).round()).abs().max() < 1e-6
+    assert (published["mean"] * 512 / 100).sub(
+        (published["mean"] * 512 / 100).round()
+    ).abs().max() < 1e-6
 
 
 def test_wrong_data_folder_is_one_line_and_leaves_nothing(snakemake, tmp_path):

@@ -10,8 +10,6 @@ rule describe_experiment:
         lambda wildcards: jobs.experiment_files(wildcards.experiment),
     output:
         plan=f"{plan.EXPERIMENT}/plan.json",
-    params:
-        studies=jobs.studies_flags(),
     log:
         "results/logs/describe_experiment/{experiment}.log",
     benchmark:
@@ -22,6 +20,8 @@ rule describe_experiment:
     resources:
         mem_mb=jobs.scaled("draw", "mem_mb"),
         runtime=jobs.scaled("draw", "runtime"),
+    params:
+        studies=jobs.studies_flags(),
     message:
         "Resolving the plan of {wildcards.experiment}"
     shell:
@@ -43,9 +43,6 @@ rule make_table:
         ),
         markdown=f"{plan.EXPERIMENT}/table.md",
         latex=f"{plan.EXPERIMENT}/table.tex",
-    params:
-        published=lambda wildcards, input: " ".join(f"--published {path}" for path in input.published),
-        out=lambda wildcards, output: Path(output.csv).parent,
     log:
         "results/logs/make_table/{experiment}.log",
     benchmark:
@@ -56,6 +53,11 @@ rule make_table:
     resources:
         mem_mb=jobs.scaled("draw", "mem_mb"),
         runtime=jobs.scaled("draw", "runtime"),
+    params:
+        published=lambda wildcards, input: " ".join(
+            f"--published {path}" for path in input.published
+        ),
+        out=lambda wildcards, output: Path(output.csv).parent,
     message:
         "Making the table of {wildcards.experiment}"
     shell:
@@ -63,36 +65,40 @@ rule make_table:
         " --out {params.out} > {log} 2>&1"
 
 
-rule draw_figure:
-    input:
-        lambda wildcards: plan.figure_inputs(
-            study, study.experiments[wildcards.experiment], wildcards.figure
-        ),
-        plan=f"{plan.EXPERIMENT}/plan.json",
-    output:
-        svg=report(
-            f"{plan.EXPERIMENT}/{{figure}}.svg",
-            caption="../report/{figure}.rst",
-            category="{experiment}",
-            labels={"result": "{figure}"},
-        ),
-        pdf=f"{plan.EXPERIMENT}/{{figure}}.pdf",
-        png=f"{plan.EXPERIMENT}/{{figure}}.png",
-    params:
-        table=lambda wildcards: jobs.table_flags(wildcards.experiment, wildcards.figure),
-        out=lambda wildcards, output: Path(output.svg).with_suffix(""),
-    log:
-        "results/logs/draw_figure/{experiment}/{figure}.log",
-    benchmark:
-        "results/benchmarks/draw_figure/{experiment}/{figure}.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=jobs.scaled("draw", "mem_mb"),
-        runtime=jobs.scaled("draw", "runtime"),
-    message:
-        "Drawing {wildcards.figure} of {wildcards.experiment}"
-    shell:
-        "python -m medcoreset figure {wildcards.figure} --spec {input.plan} {params.table}"
-        " --out {params.out} > {log} 2>&1"
+# A rule per figure, because each has its own caption in the report.
+for figure in plan.FIGURES:
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            partial(jobs.figure_inputs, figure=figure),
+            plan=f"{plan.EXPERIMENT}/plan.json",
+        output:
+            svg=report(
+                f"{plan.EXPERIMENT}/{figure}.svg",
+                caption=f"../report/{figure}.rst",
+                category="{experiment}",
+                labels={"result": figure},
+            ),
+            pdf=f"{plan.EXPERIMENT}/{figure}.pdf",
+            png=f"{plan.EXPERIMENT}/{figure}.png",
+        log:
+            f"results/logs/draw_figure/{{experiment}}/{figure}.log",
+        benchmark:
+            f"results/benchmarks/draw_figure/{{experiment}}/{figure}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=jobs.scaled("draw", "mem_mb"),
+            runtime=jobs.scaled("draw", "runtime"),
+        params:
+            figure=figure,
+            table=partial(jobs.table_flags, figure=figure),
+            out=lambda wildcards, output: Path(output.svg).with_suffix(""),
+        message:
+            f"Drawing {figure} of {{wildcards.experiment}}"
+        shell:
+            "python -m medcoreset figure {params.figure} --spec {input.plan} {params.table}"
+            " --out {params.out} > {log} 2>&1"

@@ -12,13 +12,6 @@ rule select_coresets:
         code=lambda wildcards: jobs.method_sources(wildcards.variant),
     output:
         coresets=directory(plan.CORESETS),
-    params:
-        method=lambda wildcards: jobs.method_flags(wildcards.variant),
-        evidence=lambda wildcards, input: optional_flags(
-            scores=input.get("scores"), evidence=input.get("evidence")
-        ),
-        protocol=lambda wildcards: jobs.selection_flags(wildcards.protocol),
-        seeds=lambda wildcards: seed_list(wildcards.seeds),
     log:
         "results/logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.log",
     benchmark:
@@ -29,6 +22,13 @@ rule select_coresets:
     resources:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
+    params:
+        method=lambda wildcards: jobs.method_flags(wildcards.variant),
+        evidence=lambda wildcards, input: optional_flags(
+            scores=input.get("scores"), evidence=input.get("evidence")
+        ),
+        protocol=lambda wildcards: jobs.selection_flags(wildcards.protocol),
+        seeds=lambda wildcards: seed_list(wildcards.seeds),
     message:
         "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:

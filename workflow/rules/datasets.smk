@@ -9,8 +9,6 @@ rule prepare_dataset:
     output:
         images=plan.DATASET,
         info="results/data/{dataset}.json",
-    params:
-        source=lambda wildcards: jobs.dataset_flags(wildcards.dataset),
     log:
         "results/logs/prepare_dataset/{dataset}.log",
     benchmark:
@@ -21,6 +19,8 @@ rule prepare_dataset:
     resources:
         mem_mb=jobs.scaled("prepare", "mem_mb"),
         runtime=jobs.scaled("prepare", "runtime"),
+    params:
+        source=lambda wildcards: jobs.dataset_flags(wildcards.dataset),
     message:
         "Preparing {wildcards.dataset}"
     shell:

@@ -12,12 +12,6 @@ rule train_network:
     output:
         metrics=f"{plan.RUN}/metrics.json",
         predictions=f"{plan.RUN}/predictions.npz",
-    params:
-        coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
-        training=lambda wildcards: jobs.training_flags(wildcards.protocol),
-        seeds=lambda wildcards: seed_list(wildcards.seeds),
-        device=study.config["device"],
-        out=lambda wildcards, output: Path(output.metrics).parent,
     log:
         "results/logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.log",
     benchmark:
@@ -29,6 +23,12 @@ rule train_network:
         mem_mb=jobs.scaled("train", "mem_mb"),
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
+    params:
+        coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
+        training=lambda wildcards: jobs.training_flags(wildcards.protocol),
+        seeds=lambda wildcards: seed_list(wildcards.seeds),
+        device=study.config["device"],
+        out=lambda wildcards, output: Path(output.metrics).parent,
     message:
         "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}"
         " ({wildcards.protocol}), seeds {wildcards.seeds}"

@@ -13,9 +13,6 @@ rule score_samples:
         code=lambda wildcards: jobs.method_sources(wildcards.variant),
     output:
         scores=plan.SCORES,
-    params:
-        method=lambda wildcards: jobs.method_flags(wildcards.variant),
-        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
     log:
         "results/logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log",
     benchmark:
@@ -26,6 +23,9 @@ rule score_samples:
     resources:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
+    params:
+        method=lambda wildcards: jobs.method_flags(wildcards.variant),
+        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
     message:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
@@ -40,8 +40,6 @@ rule score_windows:
         code=jobs.method_sources("eva"),
     output:
         windows=plan.WINDOWS,
-    params:
-        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
     log:
         "results/logs/score_windows/{dataset}/{protocol}/{surrogate}.log",
     benchmark:
@@ -52,6 +50,8 @@ rule score_windows:
     resources:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
+    params:
+        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
     message:
         "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"
     shell:

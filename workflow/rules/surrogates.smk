@@ -13,12 +13,6 @@ rule train_surrogate:
         metrics=f"{plan.SURROGATE}/metrics.json",
         predictions=f"{plan.SURROGATE}/predictions.npz",
         model=f"{plan.SURROGATE}/model.pt",
-    params:
-        network=lambda wildcards: jobs.surrogate_network(wildcards.surrogate),
-        training=lambda wildcards: jobs.surrogate_flags(wildcards.protocol, wildcards.surrogate),
-        device=study.config["device"],
-        budget=study.config["probs_budget_mb"],
-        out=lambda wildcards, output: Path(output.metrics).parent,
     log:
         "results/logs/train_surrogate/{dataset}/{protocol}/{surrogate}.log",
     benchmark:
@@ -30,6 +24,12 @@ rule train_surrogate:
         mem_mb=jobs.scaled("surrogate", "mem_mb"),
         runtime=jobs.scaled("surrogate", "runtime"),
         gpu=jobs.resource("surrogate", "gpu"),
+    params:
+        network=lambda wildcards: jobs.surrogate_network(wildcards.surrogate),
+        training=lambda wildcards: jobs.surrogate_flags(wildcards.protocol, wildcards.surrogate),
+        device=study.config["device"],
+        budget=study.config["probs_budget_mb"],
+        out=lambda wildcards, output: Path(output.metrics).parent,
     message:
         "Training surrogate {wildcards.surrogate} on all of {wildcards.dataset} ({wildcards.protocol})"
     shell:

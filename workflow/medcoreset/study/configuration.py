@@ -11,7 +11,6 @@ from medcoreset import methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
-from medcoreset.methods import variants
 from medcoreset.study.schema import ROOT, read_yaml, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES

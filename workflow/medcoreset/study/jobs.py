@@ -94,11 +94,13 @@ class Jobs:
         names = dict.fromkeys(name for recipe in recipes for name in self.study.lineage(recipe))
         return [chosen.source, *(self.study.protocol_files[name] for name in names)]
 
-    def table_flags(self, experiment: str, figure: str) -> str:
+    def figure_inputs(self, wildcards: Any, figure: str) -> list[str]:
+        """Return the files that a figure is drawn from, besides the plan."""
+        return plan.figure_inputs(self.study, self.study.experiments[wildcards.experiment], figure)
+
+    def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table that a figure is drawn from, if it is."""
-        if "table" not in FIGURES[figure]:
-            return ""
-        return f"--table {plan.EXPERIMENT.format(experiment=experiment)}/table.csv"
+        return f"--table {plan.table(wildcards.experiment)}" if "table" in FIGURES[figure] else ""
 
 
 def expose_package() -> None:

@@ -125,6 +125,11 @@ def surrogates(study: Study, experiment: Experiment) -> list[Place]:
     ]
 
 
+def table(experiment: str) -> str:
+    """Return the path of an experiment's table."""
+    return EXPERIMENT.format(experiment=experiment) + "/table.csv"
+
+
 def artefacts(experiment: Experiment) -> list[str]:
     """Return the files that an experiment's target makes."""
     folder = EXPERIMENT.format(experiment=experiment.name)
@@ -158,7 +163,7 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
         if "coresets" in needs and run.surrogate != NO_SURROGATE:
             wanted.append(run.path(CORESETS))
     if "table" in needs:
-        wanted.append(EXPERIMENT.format(experiment=experiment.name) + "/table.csv")
+        wanted.append(table(experiment.name))
     return list(dict.fromkeys(wanted))
 
 
@@ -173,14 +178,18 @@ def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
         "tolerance": experiment["tolerance"],
         "notes": experiment["notes"],
         "rates": experiment["rates"],
-        "methods": [{"key": key, "label": _label(study, experiment, key)} for key in _rows(experiment)],
+        "methods": [
+            {"key": key, "label": _label(study, experiment, key)} for key in _rows(experiment)
+        ],
         "datasets": [{"key": name, "label": name} for name in experiment["datasets"]],
         "networks": [{"key": name, "label": name} for name in experiment["networks"]],
         "protocols": [
             {"key": column, "label": column, "rule": study.split_protocol(column)[1]}
             for column in experiment["protocols"]
         ],
-        "runs": [_reported(cell) | {"metrics": cell.run.path(RUN) + "/metrics.json"} for cell in every],
+        "runs": [
+            _reported(cell) | {"metrics": cell.run.path(RUN) + "/metrics.json"} for cell in every
+        ],
         "sources": [
             _place(place)
             | {"dataset_file": place.path(DATASET), "evidence": place.path(SURROGATE) + "/evidence"}
