@@ -227,6 +227,7 @@ def test_markdown_layout(study, tmp_path, papers):
     clean = text[text.index("## clean") : text.index("- Accuracy")]
     assert "<br>" not in clean
     assert "n = 3 seeds" in text
+    assert "- Reported under clean: test, last epoch: test, last epoch.\n" in text
     assert text.endswith("- The paper's 100 % is a_b.\n")
 
 

@@ -9,6 +9,8 @@ from medcoreset.errors import UserError
 
 INDEPENDENT = ("random", "full")
 """Methods that look at no surrogate: one run of theirs stands beside those of every surrogate."""
+NO_SURROGATE = "none"
+"""The surrogate of any run that has none."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The long table laid out as the papers print it: methods × (dataset, rate), in Markdown and LaTeX."""
+"""The long table as the papers print theirs: methods × (dataset, rate), in Markdown and LaTeX."""
 
 import re
 from collections import Counter
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
-from medcoreset.analysis.experiment import INDEPENDENT, Experiment
+from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment
+from medcoreset.training.reporting import RULES
 
 PAGE_COLUMNS = 10
 """Columns that fit a page; LaTeX gets more of them as several tables."""
@@ -50,7 +51,7 @@ def blocks(experiment: Experiment, table: pd.DataFrame) -> list[Block]:
 
 
 def _blocks_of(rows: pd.DataFrame, protocol: str, network: str) -> Iterator[Block]:
-    independent = rows["method"].isin(INDEPENDENT)
+    independent = rows["method"].isin(INDEPENDENT) | (rows["surrogate"] == NO_SURROGATE)
     surrogates = rows["surrogate"][~independent].unique()
     if len(surrogates) == 0:
         surrogates = rows["surrogate"].unique()[:1]
@@ -158,9 +159,12 @@ def notes(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]
     accuracy = table[table["metric"] == "accuracy"]
     seeds = sorted(accuracy["n"].unique())
     n = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    lines = [
-        f"Accuracy in %, mean ± standard deviation over n = {n} seeds. "
-        "Bold: best of the column, underlined: second best, the full training set aside."
+    best = "Bold: best of the column, underlined: second best"
+    aside = ", the full training set aside." if "full" in experiment.methods else "."
+    lines = [f"Accuracy in %, mean ± standard deviation over n = {n} seeds. {best}{aside}"]
+    lines += [
+        f"Reported under {label}: {RULES[experiment.rules[protocol]].summary}."
+        for protocol, label in experiment.protocols.items()
     ]
     compared = accuracy[accuracy["published_mean"].notna()]
     if len(compared):
@@ -216,7 +220,10 @@ def _pipes(text: str) -> str:
 
 
 def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
-    r"""Return the tables in LaTeX, a `table*` per block and page of columns, to be `\input` with booktabs loaded."""
+    r"""Return the tables in LaTeX, a `table*` per block and page of columns.
+
+    They are to be `\input` into a document that loads booktabs.
+    """
     parts = ["% \\usepackage{booktabs} in the preamble."]
     below = "\\\\\n".join(_tex(note) for note in notes(experiment, table, choices))
     pages = [

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment
+from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment
 from medcoreset.analysis.tables import Block, blocks
 from medcoreset.errors import UserError
 from medcoreset.figures import style
@@ -34,7 +34,8 @@ def title(experiment: Experiment, block: Block, dataset: str) -> str:
         parts.append(experiment.protocols[block.protocol])
     if len(experiment.networks) > 1:
         parts.append(experiment.network_label(block.network))
-    if len({run.surrogate for run in experiment.runs if run.method not in ("random", "full")}) > 1:
+    surrogates = {run.surrogate for run in experiment.runs if run.method not in INDEPENDENT}
+    if len(surrogates - {NO_SURROGATE}) > 1:
         parts.append(f"selected with {experiment.network_label(block.surrogate)}")
     return "\n".join([dataset, *(fill(", ".join(parts), 48).split("\n") if parts else [])])
 
