@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from medcoreset.training.convolution import speed_up
+
 
 class Stack:
     """S networks of one architecture; images are (S, B, C, H, W) and logits (S, B, classes).
@@ -24,7 +26,9 @@ class Stack:
         ]
         self.size = len(models)
         self.model = models[0]
-        if self.size > 1:
+        if self.size == 1:
+            speed_up(self.model, device, arithmetic)
+        else:
             self._parameters, self._buffers = torch.func.stack_module_state(models)
             self.model = copy.deepcopy(models[0]).to("meta")
 
