@@ -1,0 +1,78 @@
+"""Measure the engine beside the field's plain loop: `make benchmark`, or one section of it.
+
+    python benchmarks/run.py [step recording stacked peak start dump scores …] [--threads 2]
+
+Prints a table and writes it to benchmarks/results/MACHINE.csv, where a section that is measured
+again replaces its rows. The machine should do nothing else meanwhile. With --device cuda it takes
+about five minutes on a GPU, on two CPU cores about twenty.
+"""
+
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+import click
+
+SECTIONS = ("step", "recording", "stacked", "peak", "start", "evidence", "imagenet")
+RESULTS = Path(__file__).parent / "results"
+
+
+@click.command()
+@click.argument("sections", nargs=-1, type=click.Choice(SECTIONS))
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--machine", help="Name of the CSV; the processor's by default.")
+def main(
+    sections: tuple[str, ...], device: str, threads: int, rounds: int, machine: str | None
+) -> None:
+    """Measure the named sections, all of them by default."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import evidence
+    import start
+    import steps
+    import table
+    from medcoreset.training.device import resolve
+
+    resolve(device, threads)
+    measurements = {
+        "step": lambda: steps.against_reference(device, rounds),
+        "recording": lambda: steps.recording(device, rounds),
+        "stacked": lambda: steps.stacked(device, rounds),
+        "peak": lambda: start.peak(device),
+        "start": lambda: start.job(device),
+        "evidence": evidence.organ_a,
+        "imagenet": evidence.imagenet,
+    }
+    path = RESULTS / f"{machine or _machine(device, threads)}.csv"
+    for section in sections or SECTIONS:
+        rows = []
+        for row in measurements[section]():
+            rows.append(row)
+            sys.stderr.write(f"{' | '.join(row.cells())}\n")
+        shown = table.write(path, rows)
+    sys.stdout.write(f"{shown}\n\n{path}\n")
+
+
+def _machine(device: str, threads: int) -> str:
+    """Return a file name for this kind of machine."""
+    if device == "cuda":
+        import torch
+
+        name = torch.cuda.get_device_name()
+    else:
+        model = re.search(r"model name\s*:\s*(.+)", _cpuinfo())
+        flags = "amx" if "amx_tile" in _cpuinfo() else "avx512bf16" * ("avx512_bf16" in _cpuinfo())
+        name = f"{model[1] if model else platform.machine()} {flags} {threads} threads"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    main()
