@@ -104,7 +104,7 @@ def test_every_experiment_of_the_papers_is_planned():
     table1 = study.experiments["eva_table1"]
     organs = [run for run in plan.runs(study, table1) if run.dataset == "organsmnist"]
     assert len(organs) == 36  # jobs of three seeds each: 108 trainings
-    assert len({run for run in plan.runs(study, table1)}) == len(plan.metrics(study, table1))
+    assert len(set(plan.runs(study, table1))) == len(plan.metrics(study, table1))
 
 
 def test_experiments_share_runs():
