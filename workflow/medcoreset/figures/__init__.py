@@ -1,8 +1,8 @@
 """Figures of an experiment, one module each, in which `draw` returns the figure.
 
 `FIGURES` says which parts of the resolved experiment a figure is drawn from, so that the workflow
-asks for no more. `draw` takes the experiment and, where it needs it, the table. Nothing here imports
-matplotlib.
+asks for no more. `draw` takes the experiment and, where it needs it, the table. Nothing here
+imports matplotlib.
 """
 
 FIGURES: dict[str, frozenset[str]] = {

@@ -1,4 +1,4 @@
-"""Accuracy over the selection rate: a panel per dataset, protocol and network (DeepCore's Fig. 1)."""
+"""Accuracy over the selection rate, per dataset, protocol and network (DeepCore's Figure 1)."""
 
 import pandas as pd
 from matplotlib.figure import Figure

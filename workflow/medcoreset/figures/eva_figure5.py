@@ -52,7 +52,7 @@ def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
 
 
 def _starts(key: str) -> tuple[int, int] | None:
-    """Return the starts (early, late) that a row's key names, late being `SINGLE` for one window."""
+    """Return the starts (early, late) that a row's key names; one window has `SINGLE` as late."""
     match = KEY.fullmatch(key)
     return (int(match[1]), int(match[2] or SINGLE)) if match else None
 

@@ -83,7 +83,7 @@ def _part(ax: Axes, experiment: Experiment, source: Source, entries: list[Scores
 
 
 def mosaic(images: np.ndarray, rows: Sequence[Sequence[int | None]], step: int) -> np.ndarray:
-    """Return the images (N, s, s[, 3]) of `rows` on white, `step` ≥ s pixels apart; None is empty."""
+    """Return the images (N, s, s[, 3]) of `rows` on white, `step` pixels apart; None is empty."""
     size = images.shape[1]
     height, width = (step * count - (step - size) for count in (len(rows), len(rows[0])))
     picture = np.full((height, width, *images.shape[3:]), 255, dtype=np.uint8)

@@ -13,7 +13,7 @@ MOST_COLUMNS = 4
 
 
 def draw(experiment: Experiment) -> Figure:
-    """Draw a panel per method (its first variant), below a heading per dataset, protocol, surrogate.
+    """Draw a panel per method, of its first variant, and a heading per surrogate.
 
     The count is logarithmic: coresets are made of the tails.
     """

@@ -66,7 +66,8 @@ def _reference(
             (values,) = parts.read_arrays(entry.scores, "scores")
             if values.shape != scores.shape[1:]:
                 raise UserError(
-                    f"{entry.scores}: {len(values)} scores, {windows.windows} is of {scores.shape[1]}"
+                    f"{entry.scores}: {len(values)} scores, "
+                    f"{windows.windows} is of {scores.shape[1]}"
                 )
             return parts.variant_label(experiment, entry), values
     return f"windows at {pairs[0, 0]} and {pairs[0, 1]}", scores[0]
