@@ -1,9 +1,40 @@
 """Scores of every training sample.
 
 input:  results/surrogates/DATASET/PROTOCOL/SURROGATE/evidence
-output: results/scores/DATASET/PROTOCOL/SURROGATE/VARIANT.npz, one per method variant;
+output: results/evidence/DATASET/PROTOCOL/SURROGATE/VARIANT/, for methods that need more than the
+        surrogate's training leaves behind;
+        results/scores/DATASET/PROTOCOL/SURROGATE/VARIANT.npz, one per method variant;
         results/windows/DATASET/PROTOCOL/SURROGATE.npz, every pair of EVA's windows
 """
+
+
+rule compute_evidence:
+    input:
+        dataset=plan.DATASET,
+        surrogates=jobs.evidence_inputs,
+    output:
+        evidence=directory(plan.EVIDENCE),
+    log:
+        "results/logs/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.log",
+    benchmark:
+        "results/benchmarks/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: jobs.resource("train", "threads")
+    resources:
+        mem_mb=jobs.scaled("train", "mem_mb"),
+        runtime=jobs.scaled("train", "runtime"),
+        gpu=jobs.resource("train", "gpu"),
+    params:
+        array=lambda wildcards: jobs.computed_evidence(wildcards.variant),
+        surrogates=jobs.evidence_flags,
+        device=study.config["device"],
+    message:
+        "Computing what {wildcards.variant} needs of {wildcards.dataset} ({wildcards.protocol})"
+    shell:
+        "python -m medcoreset evidence {params.array} --dataset {input.dataset} {params.surrogates}"
+        " --device {params.device} --threads {threads}"
+        " --out {output.evidence}/{params.array}.npy > {log} 2>&1"
 
 
 rule score_samples:
@@ -30,7 +61,7 @@ rule score_samples:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
         "python -m medcoreset score {params.method} --dataset {input.dataset}"
-        " --evidence {input.evidence} --missing {params.missing} --out {output.scores} > {log} 2>&1"
+        " {params.evidence} --missing {params.missing} --out {output.scores} > {log} 2>&1"
 
 
 rule score_windows:

@@ -14,7 +14,15 @@ from medcoreset.selection.select import score
 
 @click.command(name="score")
 @click.argument("method")
-@click.option("--evidence", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option(
+    "--evidence",
+    "folders",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="DIR",
+    help="Folder of evidence (repeatable).",
+)
 @click.option("--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option.")
 @click.option(
@@ -27,7 +35,7 @@ from medcoreset.selection.select import score
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SCORES.npz")
 def command(
     method: str,
-    evidence: Path,
+    folders: tuple[Path, ...],
     dataset: Path,
     settings: tuple[str, ...],
     missing: Missing,
@@ -37,7 +45,7 @@ def command(
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)
-    arrays = Evidence.load(evidence, name=info["name"], missing=missing)
+    arrays = Evidence.load(*folders, name=info["name"], missing=missing)
     arrays.check_labels(canonical.load_labels(dataset))
     scores = score(chosen, arrays, options)
     write_scores(out, scores, method, chosen.scoring(options), info["sha256"])

@@ -59,3 +59,6 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "gradient_norms": (("gradients",),),
     "similarity": (("gradients",),),
 }
+
+COMPUTED = ("gradient_norms", "perturbations")
+"""Arrays that a surrogate's training does not leave behind: the stage `evidence` computes them."""

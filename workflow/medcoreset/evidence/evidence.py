@@ -48,21 +48,19 @@ class Evidence:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, name: str | None = None, missing: Missing = "masked"
+        cls, *paths: str | Path, name: str | None = None, missing: Missing = "masked"
     ) -> "Evidence":
-        """Return the evidence in an `.npz` file, or in a folder of `.npy` files (memory-mapped).
+        """Return the evidence in `.npz` files and in folders of `.npy` files (memory-mapped).
 
-        Raises UserError if `path` is neither, or holds something that evidence cannot be.
+        Raises UserError if a path is neither, or holds something that evidence cannot be.
         """
-        path = Path(path)
-        if path.is_dir():
-            files = [path / f"{key}.npy" for key in ARRAYS]
-            arrays = {file.stem: _read_npy(file) for file in files if file.is_file()}
-        else:
-            arrays = _read_npz(path)
-        if not arrays:
-            raise UserError(f"{path} holds no evidence (known arrays: {', '.join(ARRAYS)})")
-        return cls(arrays, name=name or str(path), missing=missing)
+        arrays: dict[str, np.ndarray] = {}
+        for path in map(Path, paths):
+            found = _read_folder(path) if path.is_dir() else _read_npz(path)
+            if not found:
+                raise UserError(f"{path} holds no evidence (known arrays: {', '.join(ARRAYS)})")
+            arrays |= found
+        return cls(arrays, name=name or str(paths[0]), missing=missing)
 
     def __len__(self) -> int:
         """Return N."""
@@ -231,6 +229,11 @@ class Evidence:
 
 def _is_mapped(array: np.ndarray) -> bool:
     return isinstance(array, np.memmap)
+
+
+def _read_folder(path: Path) -> dict[str, np.ndarray]:
+    files = [path / f"{key}.npy" for key in ARRAYS]
+    return {file.stem: _read_npy(file) for file in files if file.is_file()}
 
 
 def _read_npy(path: Path) -> np.ndarray:

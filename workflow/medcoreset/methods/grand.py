@@ -1,10 +1,11 @@
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.gradient_norms import last_layer
+from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
 
 
@@ -20,11 +21,17 @@ from medcoreset.methods.registry import ranking
     "that those of the last, shorter batch score higher, and applies the softmax twice",
     builds_on=(last_layer,),
 )
-def grand(evidence: Evidence, *, layers: Literal["last", "all"] = "last") -> np.ndarray:
+def grand(
+    evidence: Evidence,
+    *,
+    layers: Literal["last", "all"] = "last",
+    models: Annotated[int, Range(1)] = 10,
+) -> np.ndarray:
     """Average ‖∇ℓ‖₂ over independently trained models (10 in the papers).
 
     `layers` says of which parameters: those of the last layer or all, as `medcoreset evidence
-    gradient_norms --layers` computed `gradient_norms`. In their absence the one model whose
+    gradient_norms --layers` computed `gradient_norms`; `models` is how many surrogates the workflow
+    trains for it, with consecutive seeds. In their absence the one model whose
     `gradients` are given is taken and, for the last layer, the one with `features` and outputs.
     """
     if evidence.given("gradient_norms"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from medcoreset import methods
 from medcoreset.datasets import catalog
+from medcoreset.evidence.arrays import COMPUTED
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study import plan
@@ -68,6 +69,45 @@ class Jobs:
     def method_sources(self, variant: str) -> list[str]:
         """Return the files whose change changes the method."""
         return [str(path) for path in methods.get(variants.parse(variant)[0]).sources]
+
+    def evidence_surrogates(self, wildcards: Any) -> list[str]:
+        """Return the folders of the surrogates that a method's own evidence is computed from.
+
+        GraNd averages over several, which differ in their seeds alone.
+        """
+        options = variants.parse(wildcards.variant)[1]
+        name, equals, seed = wildcards.surrogate.rpartition("=")
+        seeds = range(int(seed), int(seed) + options.get("models", 1))
+        names = [f"{name}{equals}{each}" for each in seeds]
+        place = {"dataset": wildcards.dataset, "protocol": wildcards.protocol}
+        return [plan.SURROGATE.format(**place, surrogate=surrogate) for surrogate in names]
+
+    def evidence_inputs(self, wildcards: Any) -> list[str]:
+        """Return the files of those surrogates."""
+        folders = self.evidence_surrogates(wildcards)
+        return [f"{folder}/{name}" for folder in folders for name in plan.SURROGATE_FILES]
+
+    def evidence_flags(self, wildcards: Any) -> str:
+        """Return the surrogates, and how the evidence is computed from them."""
+        options = variants.parse(wildcards.variant)[1]
+        options.pop("models", None)
+        folders = " ".join(
+            f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)
+        )
+        return f"{folders} {_flags(options)}"
+
+    def computed_evidence(self, variant: str) -> str:
+        """Return the array that a method needs computed after the surrogate's training, or ''."""
+        name, options = variants.parse(variant)
+        needed = methods.get(name).needed(options)
+        return next((array for array in needed if array in COMPUTED), "")
+
+    def score_evidence(self, wildcards: Any) -> list[str]:
+        """Return the folders of evidence that a method scores."""
+        folders = [plan.SURROGATE.format(**wildcards) + "/evidence"]
+        if self.computed_evidence(wildcards.variant):
+            folders.append(plan.EVIDENCE.format(**wildcards))
+        return folders
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return what a method selects from: its scores, the evidence, or the labels alone."""

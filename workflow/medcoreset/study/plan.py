@@ -15,12 +15,14 @@ from medcoreset.study.configuration import Experiment, Study
 
 DATASET = "results/data/{dataset}.npz"
 SURROGATE = "results/surrogates/{dataset}/{protocol}/{surrogate}"
+EVIDENCE = "results/evidence/{dataset}/{protocol}/{surrogate}/{variant}"
 SCORES = "results/scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
 WINDOWS = "results/windows/{dataset}/{protocol}/{surrogate}.npz"
 CORESETS = "results/coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
 RUN = "results/runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
 EXPERIMENT = "results/experiments/{experiment}"
 
+SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
 NO_SURROGATE = "none"
 FULL = "full"
 
