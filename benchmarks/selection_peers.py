@@ -1,0 +1,83 @@
+"""One measurement of selection.py: `selection_peers.py apricot|submodlib METHOD SIMILARITY COUNT`.
+
+Needs numpy and the peer alone, so that it runs in an environment of theirs. Linux only, as what
+counts memory is.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Picks = Callable[[], np.ndarray]
+
+
+def measured(select: Picks) -> dict[str, object]:
+    """Return seconds of the clock and of the processor, megabytes added at the peak, and picks."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is the present from here on
+    before = _megabytes("VmRSS")
+    clock, processor = time.perf_counter(), time.process_time()
+    picks = select()
+    return {
+        "seconds": time.perf_counter() - clock,
+        "processor_seconds": time.process_time() - processor,
+        "memory_mb": _megabytes("VmHWM") - before,
+        "picks": picks.tolist(),
+    }
+
+
+def _megabytes(of: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{of}:\s+(\d+) kB", status)[1]) / 1024
+
+
+def apricot(method: str, s: np.ndarray, count: int) -> np.ndarray:
+    """Return apricot's picks."""
+    from apricot import FacilityLocationSelection, GraphCutSelection
+
+    classes = {"facility_location": FacilityLocationSelection, "graph_cut": GraphCutSelection}
+    options = {"alpha": 1} if method == "graph_cut" else {}
+    selector = classes[method](count, metric="precomputed", optimizer="lazy", **options)
+    return np.asarray(selector.fit(s).ranking)
+
+
+def submodlib(method: str, s: np.ndarray, count: int) -> np.ndarray:
+    """Return submodlib's picks."""
+    import submodlib as lib
+
+    n = len(s)
+    functions = {
+        "facility_location": lambda: lib.FacilityLocationFunction(
+            n=n, mode="dense", separate_rep=False, sijs=s
+        ),
+        "graph_cut": lambda: lib.GraphCutFunction(
+            n=n, mode="dense", lambdaVal=1, separate_rep=False, ggsijs=s
+        ),
+        "log_det": lambda: lib.LogDeterminantFunction(n=n, mode="dense", lambdaVal=1e-6, sijs=s),
+    }
+    found = functions[method]().maximize(
+        budget=count,
+        optimizer="LazyGreedy",
+        stopIfZeroGain=False,
+        stopIfNegativeGain=False,
+        show_progress=False,
+    )
+    return np.array([sample for sample, _ in found])
+
+
+def main() -> None:
+    """Select, and print what was measured as JSON."""
+    peer, method, path, count = sys.argv[1:]
+    select = {"apricot": apricot, "submodlib": submodlib}[peer]
+    s = np.load(path)
+    # Once before, so that apricot has compiled itself.
+    select(method, np.ascontiguousarray(s[:50, :50]), 5)
+    print(json.dumps(measured(lambda: select(method, s, int(count)))))
+
+
+if __name__ == "__main__":
+    main()
