@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Gains evaluated at a time: enough for the speed of block operations, few enough that not many
 # more are evaluated than need be.
-BATCH = 16
+BATCH = 32
 
 
 @selecting(
