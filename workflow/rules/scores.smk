@@ -40,7 +40,7 @@ rule compute_evidence:
 rule score_samples:
     input:
         dataset=plan.DATASET,
-        evidence=f"{plan.SURROGATE}/evidence",
+        evidence=jobs.score_evidence,
         code=lambda wildcards: jobs.method_sources(wildcards.variant),
     output:
         scores=plan.SCORES,
@@ -56,6 +56,7 @@ rule score_samples:
         runtime=jobs.scaled("score", "runtime"),
     params:
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
+        evidence=lambda wildcards, input: " ".join(f"--evidence {path}" for path in input.evidence),
         missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
     message:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
