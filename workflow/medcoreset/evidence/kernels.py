@@ -17,6 +17,11 @@ WHOLE_BYTES = 2**30
 # computed from.
 BLOCK_BYTES = 2**26
 
+# A similarity that is given may differ from its transpose by this, relative to the largest value;
+# and rows and columns of the tiles in which the two are compared, since a cache holds these.
+ASYMMETRY = 1e-4
+TILE = 256
+
 # Relative to ‖g_i‖² + ‖g_j‖²: a squared distance below this is what rounding leaves of zero.
 ROUNDING = 1e-13
 
@@ -66,7 +71,7 @@ def similarity(evidence: Evidence) -> Kernel:
         unit = Gradients.of(evidence).unit()
         return Kernel(lambda rows: unit.inner(rows).mul_(0.5).add_(0.5), 0.5 + 0.5 * unit.norms**2)
     given = on_device(evidence["similarity"])
-    if not torch.allclose(given, given.T, rtol=1e-4, atol=1e-6):
+    if _asymmetry(given) > ASYMMETRY * float(given.abs().max()):
         raise UserError(f"{evidence.name}: similarity is to be symmetric, and is not")
     return Kernel(given.__getitem__, given.diagonal(), min(0.0, float(given.min())))
 
@@ -83,3 +88,13 @@ def proximity(evidence: Evidence) -> Kernel:
         return squared.sqrt_().neg_()
 
     return Kernel(rows, torch.zeros_like(squares), -2 * float(gradients.norms.max()))
+
+
+def _asymmetry(matrix: Tensor) -> float:
+    """Return the largest |s_ij − s_ji|."""
+    tiles = [slice(first, first + TILE) for first in range(0, len(matrix), TILE)]
+    return max(
+        float((matrix[rows, columns] - matrix[columns, rows].T).abs().max())
+        for index, rows in enumerate(tiles)
+        for columns in tiles[: index + 1]
+    )
