@@ -50,6 +50,21 @@ MEDMNIST = (
 )
 MEDMNIST_SIZES = (28, 64, 128, 224)
 
+_LABELS = {
+    "digits": "Digits",
+    "octmnist": "OCTMNIST",
+    "organamnist": "OrganAMNIST",
+    "organcmnist": "OrganCMNIST",
+    "organsmnist": "OrganSMNIST",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "svhn": "SVHN",
+    "qmnist": "QMNIST",
+    "fashionmnist": "FashionMNIST",
+    "tinyimagenet": "TinyImageNet",
+    "imagenet": "ImageNet-1K",
+}
+
 SOURCES: dict[str, Source] = {
     "digits": Source(
         "digits",
@@ -160,6 +175,16 @@ def parse(identity: str, own: Collection[str] = ()) -> Identity:
     if "val" in options and source.has_val:
         raise UserError(f"dataset {identity!r}: {base} has its own validation set, so no val=")
     return Identity(base, source, **options)
+
+
+def label(identity: Identity) -> str:
+    """Return the name that a dataset has in tables and figures."""
+    base, _, size = identity.base.partition("_")
+    medmnist = f"{base[:-5].capitalize()}MNIST" if base in MEDMNIST else identity.base
+    named = _LABELS.get(base, medmnist)
+    size = f", {size} pixels" if size and identity.source.reader == "medmnist" else ""
+    train = f", {identity.train:,} training images" if identity.train else ""
+    return f"{named}{size}{train}"
 
 
 def check_own_name(name: str) -> None:

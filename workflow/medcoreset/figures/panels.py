@@ -13,7 +13,10 @@ from medcoreset.errors import UserError
 from medcoreset.figures import style
 
 MANY = 8
-"""More methods than this need a page's width, and bars in place of bands."""
+"""More methods than this need a page's width."""
+
+BANDS = 4
+"""More methods than this get bars, side by side, in place of bands that hide each other."""
 
 
 def panels(experiment: Experiment, table: pd.DataFrame) -> Iterator[tuple[str, Block, str]]:
@@ -66,17 +69,20 @@ def over_rate(
 ) -> None:
     """Draw the accuracy of `methods` over the selection rate, and the full set's as a line."""
     drawn = block.rows[block.rows["method"].isin([*methods, "full"])]
-    band = len(methods) <= MANY
-    for method in methods:
+    band = len(methods) <= BANDS
+    style.rate_axis(ax, experiment.rates)
+    for place, method in enumerate(methods):
         rows = drawn[drawn["method"] == method].sort_values("rate")
         if rows.empty:
             continue
         look = style.of_method(method, list(experiment.methods))
         line = {"linestyle": (0, (4, 2))} if method == "random" else {}
         label = experiment.methods[method]
-        style.curve(ax, rows, 100 * rows["rate"], look, band=band, label=label, **line)
+        x = 100 * rows["rate"]
+        if not band:
+            x = style.beside(ax, x, experiment.rates, place - (len(methods) - 1) / 2)
+        style.curve(ax, rows, x, look, band=band, label=label, **line)
     full_line(ax, experiment, block, dataset)
-    style.rate_axis(ax, experiment.rates)
     ax.set_ylim(*style.limits(drawn))
 
 

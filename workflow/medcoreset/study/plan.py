@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medcoreset import methods
+from medcoreset.datasets import catalog
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study.configuration import Experiment, Study
@@ -183,7 +184,10 @@ def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
         "methods": [
             {"key": key, "label": _label(study, experiment, key)} for key in _rows(experiment)
         ],
-        "datasets": [{"key": name, "label": name} for name in experiment["datasets"]],
+        "datasets": [
+            {"key": name, "label": catalog.label(catalog.parse(name, study.config["datasets"]))}
+            for name in experiment["datasets"]
+        ],
         "networks": [{"key": name, "label": name} for name in experiment["networks"]],
         "protocols": [
             {"key": column, "label": column, "rule": study.split_protocol(column)[1]}
