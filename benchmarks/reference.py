@@ -6,7 +6,6 @@ float16 log-probabilities) per batch, pickled at the end.
 """
 
 import pickle
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+
+import clock
 
 
 class Images(Dataset):
@@ -56,7 +57,7 @@ class Reference:
 
     def epoch(self) -> float:
         """Train one epoch; return its seconds."""
-        began = time.perf_counter()
+        began = clock.seconds()
         self.network.train()
         for indices, images, labels in self.loader:
             images, labels = images.to(self.device), labels.to(self.device)
@@ -69,7 +70,7 @@ class Reference:
             self.total += loss.item()
             log_probs = functional.log_softmax(logits.detach(), dim=1).half().cpu()
             self.dynamics.append((indices, log_probs))
-        return time.perf_counter() - began
+        return clock.seconds() - began
 
 
 def dump(path: Path, epochs: list[list[tuple[torch.Tensor, torch.Tensor]]]) -> None:

@@ -24,12 +24,21 @@ RESULTS = Path(__file__).parent / "results"
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--processor-time", is_flag=True, help="On a busy machine, with --threads 1: see clock.py."
+)
 @click.option("--machine", help="Name of the CSV; the processor's by default.")
 def main(
-    sections: tuple[str, ...], device: str, threads: int, rounds: int, machine: str | None
+    sections: tuple[str, ...],
+    device: str,
+    threads: int,
+    rounds: int,
+    processor_time: bool,
+    machine: str | None,
 ) -> None:
     """Measure the named sections, all of them by default."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    import clock
     import evidence
     import start
     import steps
@@ -37,6 +46,8 @@ def main(
     from medcoreset.training.device import resolve
 
     resolve(device, threads)
+    if processor_time:
+        clock.use_processor_time()
     measurements = {
         "step": lambda: steps.against_reference(device, rounds),
         "recording": lambda: steps.recording(device, rounds),

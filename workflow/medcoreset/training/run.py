@@ -79,13 +79,13 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         _write_outputs(evidence, training)
         with replacing(bench.state / "model.pt") as temporary:
             temporary.write_bytes(state_bytes(training.stack.tensors()))
-    # From here on the evidence is no longer where a checkpoint would look for it.
-    checkpoint.remove()
-    job.out.mkdir(parents=True, exist_ok=True)
-    for name in ("evidence", "model.pt"):
-        _move(bench.state / name, job.out / name)
-    bench.write([bench.finished(training, 0, identity)])
-    shutil.rmtree(bench.state)
+        # From here on the evidence is no longer where a checkpoint would look for it.
+        checkpoint.remove()
+        job.out.mkdir(parents=True, exist_ok=True)
+        for name in ("evidence", "model.pt"):
+            _move(bench.state / name, job.out / name)
+        bench.write([bench.finished(training, 0, identity)])
+        shutil.rmtree(bench.state)
 
 
 def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
@@ -106,14 +106,15 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
         }
         missing = [member for member in members if finished[member.seed] is None]
         for group in _groups(missing, job.stack):
-            training = bench.train(group, *bench.checkpoint(group, bench.identity(group)))
+            checkpoint, state = bench.checkpoint(group, bench.identity(group))
+            training = bench.train(group, checkpoint, state)
             for place, member in enumerate(group):
                 result = bench.finished(training, place, bench.identity([member]))
                 bench.keep(result)
                 finished[member.seed] = result
-            bench.remove_checkpoints()
+            checkpoint.remove()
         bench.remove_checkpoints()
-    bench.write([finished[member.seed] for member in members], members)
+        bench.write([finished[member.seed] for member in members], members)
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class _Bench:
         return checkpoint, checkpoint.load(self.device)
 
     def remove_checkpoints(self) -> None:
-        """Remove the checkpoints of trainings whose results are kept."""
+        """Remove every checkpoint, also those of seeds that are no longer asked for."""
         for path in self.state.glob("*.pt"):
             path.unlink()
 
