@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import click
 
+from medcoreset.atomic import replacing
 from medcoreset.methods import listing
 
 FORMATS = {"text": listing.as_text, "markdown": listing.as_markdown}
@@ -7,6 +10,16 @@ FORMATS = {"text": listing.as_text, "markdown": listing.as_markdown}
 
 @click.command(name="methods")
 @click.option("--format", "layout", type=click.Choice(list(FORMATS)), default="text")
-def command(layout: str) -> None:
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Markdown document whose table, between two markers, is brought up to date.",
+)
+def command(layout: str, into: Path | None) -> None:
     """List the methods: the evidence each needs, its options with their defaults, its reference."""
-    click.echo(FORMATS[layout]())
+    if into is None:
+        click.echo(FORMATS[layout]())
+        return
+    text = listing.in_document(into.read_text())
+    with replacing(into) as temporary:
+        temporary.write_text(text)

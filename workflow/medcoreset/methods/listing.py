@@ -1,5 +1,6 @@
 """The list of methods that `medcoreset methods` and the README show."""
 
+from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import RECIPES
 from medcoreset.methods.registry import METHODS, Method
 
@@ -11,22 +12,29 @@ def as_text() -> str:
 
 def as_markdown() -> str:
     """Return a Markdown table with one row per method."""
-    columns = ("method", "needs", "options", "kept first", "balance", "cost", "reference")
+    columns = ("method", "evidence", "cost", "reference", "where well-known public code departs")
     rows = [columns, ("---",) * len(columns)]
     for name, method in sorted(METHODS.items()):
-        options = "<br>".join(f"`{option}`" for option in _options(method)) or "–"
+        kept = f" ({method.keep} first)" if method.keep else ""
         rows.append(
             (
-                f"`{name}`: {method.summary}",
-                "<br>".join(f"`{need}`" for need in method.needed()) or "–",
-                options.replace("|", "\\|"),
-                method.keep or "–",
-                method.balance,
+                f"`{name}`{kept}",
+                ", ".join(f"`{need}`" for need in method.needed()) or "–",
                 method.cost,
-                method.reference + (f". Departs: {method.departs}" if method.departs else ""),
+                method.reference,
+                method.departs or "–",
             )
         )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def in_document(text: str) -> str:
+    """Return `text` with the table between its markers replaced by the current one."""
+    before, opening, rest = text.partition("<!-- methods -->")
+    _, closing, after = rest.partition("<!-- /methods -->")
+    if not closing:
+        raise UserError("the document has no markers <!-- methods --> and <!-- /methods -->")
+    return f"{before}{opening}\n{as_markdown()}\n{closing}{after}"
 
 
 def _paragraph(method: Method) -> str:
