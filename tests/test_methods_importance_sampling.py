@@ -6,7 +6,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.methods.importance_sampling import CLIP, importance_sampling
 from medcoreset.selection.select import score
-from tests.deepcore_cases import arrays_of, choose, evidence_of
+from tests.method_cases import arrays_of, choose, evidence_of
 
 METHOD = methods.get("importance_sampling")
 

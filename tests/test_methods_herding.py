@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medcoreset.evidence import Evidence
-from tests.deepcore_cases import arrays_of, choose
+from tests.method_cases import arrays_of, choose
 
 
 def exhaustive(features: np.ndarray, start: list[int], count: int) -> list[int]:

@@ -5,7 +5,7 @@ from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.selection.select import score
-from tests.deepcore_cases import choose, evidence_of
+from tests.method_cases import choose, evidence_of
 
 P = np.array([[0.7, 0.2, 0.1], [0.5, 0.5, 0.0], [0.1, 0.3, 0.6], [1.0, 0.0, 0.0]])
 

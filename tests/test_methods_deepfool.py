@@ -7,7 +7,7 @@ from medcoreset import methods
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.perturbations import OVERSHOOT, deepfool
 from medcoreset.selection.select import score
-from tests.deepcore_cases import choose
+from tests.method_cases import choose
 
 
 def linear(classes: int) -> nn.Module:

@@ -5,7 +5,7 @@ from medcoreset import methods
 from medcoreset.evidence import Evidence
 from medcoreset.methods import dissimilarity
 from medcoreset.selection.select import score
-from tests.deepcore_cases import arrays_of, choose
+from tests.method_cases import arrays_of, choose
 
 
 def exhaustive(features, p, labels, neighbors) -> np.ndarray:

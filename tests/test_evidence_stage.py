@@ -10,7 +10,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.gradient_norms import last_layer
 from medcoreset.evidence.surrogate import load
-from tests.deepcore_cases import choose
+from tests.method_cases import choose
 
 
 def run(*arguments: object) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
-from tests.deepcore_cases import (
+from tests.method_cases import (
     EVERY,
     GEOMETRIES,
     RANKINGS,

@@ -10,7 +10,7 @@ from medcoreset.evidence.surrogate import Surrogate
 from medcoreset.networks.factory import build
 from medcoreset.selection.select import score
 from medcoreset.training.data import Split
-from tests.deepcore_cases import arrays_of
+from tests.method_cases import arrays_of
 
 GRAND = methods.get("grand")
 

@@ -11,7 +11,7 @@ from medcoreset.methods import dissimilarity, traversal
 from medcoreset.methods.dissimilarity import Dissimilarity, squared_euclidean, symmetric_kl
 from medcoreset.methods.traversal import farthest_first
 from tests import oracles
-from tests.deepcore_cases import arrays_of, choose, evidence_of
+from tests.method_cases import arrays_of, choose, evidence_of
 
 
 def exhaustive(distances: np.ndarray, start: list[int], count: int) -> list[int]:
