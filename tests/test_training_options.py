@@ -62,7 +62,7 @@ def test_yaml_values_are_converted():
         ({"lr": "fast"}, "lr: 'fast' is not a number"),
         ({"lr": 0}, "lr: 0.0 must be above 0"),
         ({"epochs": 1.5}, "epochs: 1.5 is not an integer"),
-        ({"epochs": 0}, "epochs: 0 must be at least 1"),
+        ({"epochs": -1}, "epochs: -1 must be at least 0"),
         ({"batch_size": 1}, "batch_size: 1 must be at least 2"),
         ({"drop_last": "yes"}, "drop_last: 'yes' is not true or false"),
         ({"milestones": [0.5, 1.5]}, "must be at most 1"),

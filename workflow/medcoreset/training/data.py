@@ -1,5 +1,10 @@
-"""Images resident on the device as uint8; batches are index arithmetic, transforms run there too."""
+"""Images resident on the device as uint8; batches are index arithmetic, transforms run there too.
 
+Streamed images, of datasets that do not fit in memory, are decoded batch by batch, ahead of the
+training step, and go through the same transforms.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +12,16 @@ import torch
 
 from medcoreset import seeding
 from medcoreset.datasets.canonical import Dataset
+from medcoreset.datasets.streaming import StreamedImages, load_batches
 from medcoreset.errors import UserError
 from medcoreset.training.options import TrainingOptions
 
 PADDING = 4
 """Pixels by which `crop_flip` moves an image at most."""
+
+
+STREAMED_SAMPLE = 5000
+"""Streamed images whose pixels the normalisation `dataset` is computed from."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +37,18 @@ class Crops:
 
 @dataclass(frozen=True)
 class Split:
-    """One split on the device: uint8 images (N, H, W, channels) and int64 labels (N,).
+    """One split: uint8 images (N, H, W, channels) on the device, or streamed; int64 labels (N,).
 
     `scale` and `shift` (channels,) turn a pixel x into scale·x + shift; `channels` is what the
-    network sees.
+    network sees. Streamed images are decoded by `workers` processes.
     """
 
-    images: torch.Tensor
+    images: torch.Tensor | StreamedImages
     labels: torch.Tensor
     scale: torch.Tensor
     shift: torch.Tensor
     channels: int
+    workers: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,13 +58,51 @@ class Split:
 
         `indices` (B,) are sample numbers; `crops`, of the same length, augments.
         """
-        pixels = self.images[indices] if crops is None else self._cropped(indices, crops)
+        return next(self.batches([indices], [crops]))
+
+    def batches(
+        self,
+        batches: Sequence[torch.Tensor],
+        crops: Sequence[Crops | None] | None = None,
+        *,
+        random: int | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """Yield what `batch` returns for each of `batches`; streamed images are decoded ahead.
+
+        `random` is the seed of an epoch's random resized crops, which streamed images alone have;
+        without it their centres are cut out.
+        """
+        crops = crops or [None] * len(batches)
+        if isinstance(self.images, StreamedImages):
+            decoded = load_batches(
+                self.images,
+                [indices.cpu().numpy() for indices in batches],
+                workers=self.workers if len(batches) > 1 else 0,
+                crop="center" if random is None else "random",
+                seed=random or 0,
+            )
+            for pixels, crop in zip(decoded, crops, strict=True):
+                yield self._normalised(self._flipped(pixels, crop))
+            return
+        for indices, crop in zip(batches, crops, strict=True):
+            pixels = self.images[indices] if crop is None else self._cropped(indices, crop)
+            yield self._normalised(pixels)
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         images = torch.addcmul(self.shift, pixels, self.scale)
         return (
             images.expand(*images.shape[:-1], self.channels)
             .permute(0, 3, 1, 2)
             .contiguous(memory_format=torch.channels_last)
         )
+
+    def _flipped(self, pixels: np.ndarray, crops: Crops | None) -> torch.Tensor:
+        """Put decoded pixels (B, H, W[, 3]) on the device and flip those that are to be."""
+        decoded = pixels if pixels.ndim == 4 else pixels[..., None]
+        images = torch.from_numpy(decoded).to(self.labels.device, non_blocking=True)
+        if crops is None:
+            return images
+        return torch.where(crops.flip[:, None, None, None], images.flip(2), images)
 
     def _cropped(self, indices: torch.Tensor, crops: Crops) -> torch.Tensor:
         """Gather each image's shifted, reflected, flipped pixels in one indexing."""
@@ -80,26 +129,30 @@ class Data:
     image_size: int
 
 
-def resident(dataset: Dataset, options: TrainingOptions, device: torch.device) -> Data:
-    """Move a dataset to the device; `channels` that it cannot give raises `UserError`."""
+def resident(
+    dataset: Dataset, options: TrainingOptions, device: torch.device, workers: int = 0
+) -> Data:
+    """Move a dataset to the device, or have `workers` processes decode what is streamed.
+
+    Raises UserError for `channels` or an `augmentation` that the images cannot give.
+    """
     channels = options.channels or dataset.channels
     if channels < dataset.channels:
         raise UserError(
             f"channels: {dataset.name} has {dataset.channels}, which cannot become {channels}; "
             f"use 0 or {dataset.channels}"
         )
-    if options.augmentation == "crop_flip" and dataset.image_size <= PADDING:
-        raise UserError(f"augmentation: crop_flip needs images above {PADDING} pixels")
+    _check_augmentation(dataset, options)
     scale, shift = _normalization(dataset, options)
 
-    def split(images: np.ndarray, labels: np.ndarray) -> Split:
-        pixels = images if images.ndim == 4 else images[..., None]
+    def split(images: np.ndarray | StreamedImages, labels: np.ndarray) -> Split:
         return Split(
-            torch.from_numpy(np.array(pixels)).to(device),
+            images if isinstance(images, StreamedImages) else _on_device(images, device),
             torch.from_numpy(np.array(labels, np.int64)).to(device),
             torch.from_numpy(scale).to(device),
             torch.from_numpy(shift).to(device),
             channels,
+            workers,
         )
 
     return Data(
@@ -110,6 +163,25 @@ def resident(dataset: Dataset, options: TrainingOptions, device: torch.device) -
         channels=channels,
         image_size=dataset.image_size,
     )
+
+
+def _on_device(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    pixels = images if images.ndim == 4 else images[..., None]
+    return torch.from_numpy(np.array(pixels)).to(device)
+
+
+def _check_augmentation(dataset: Dataset, options: TrainingOptions) -> None:
+    streamed = isinstance(dataset.train_images, StreamedImages)
+    if options.augmentation == "crop_flip" and (streamed or dataset.image_size <= PADDING):
+        raise UserError(
+            f"augmentation: crop_flip needs images in memory, above {PADDING} pixels; those of "
+            f"{dataset.name} are {'streamed: use resized_crop_flip' if streamed else 'smaller'}"
+        )
+    if options.augmentation == "resized_crop_flip" and not streamed:
+        raise UserError(
+            f"augmentation: resized_crop_flip is for streamed images, {dataset.name} is in memory: "
+            "use crop_flip"
+        )
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:
@@ -148,8 +220,13 @@ def _normalization(dataset: Dataset, options: TrainingOptions) -> tuple[np.ndarr
 def _pixel_shares(dataset: Dataset) -> np.ndarray:
     """Return the share of each of the 256 levels among the training pixels, (channels, 256).
 
-    Moments from a histogram are exact and need no float copy of the images.
+    Moments from a histogram are exact and need no float copy of the images. Of streamed images a
+    sample is decoded, always the same one.
     """
-    pixels = dataset.train_images.reshape(-1, dataset.channels)
+    images = dataset.train_images
+    if isinstance(images, StreamedImages):
+        chosen = np.random.default_rng(0).permutation(len(images))[:STREAMED_SAMPLE]
+        images = images[np.sort(chosen)]
+    pixels = images.reshape(-1, dataset.channels)
     counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])
     return counts / len(pixels)

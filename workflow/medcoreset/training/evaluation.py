@@ -9,7 +9,7 @@ import torch
 from medcoreset import seeding
 from medcoreset.training.data import Split
 from medcoreset.training.metrics import evaluate
-from medcoreset.training.reporting import RULES
+from medcoreset.training.reporting import RULES, Rule
 from medcoreset.training.stack import Stack
 
 BATCH = 512
@@ -26,10 +26,10 @@ def predict(
     """
     stack.train(False)
     found = []
-    for indices in torch.arange(len(split), device=split.labels.device).split(BATCH):
-        between_batches()
-        images = split.batch(indices)
+    between_batches()
+    for images in split.batches(torch.arange(len(split), device=split.labels.device).split(BATCH)):
         found.append(stack(images.expand(stack.size, *images.shape)))
+        between_batches()
     features, logits = zip(*found, strict=True)
     return torch.cat(features, dim=1), torch.cat(logits, dim=1)
 
@@ -45,7 +45,7 @@ class Reports:
         self.found: dict[str, dict[str, Any]] = {}
 
     def update(self, epoch: int, logits: dict[str, np.ndarray], *, last: bool) -> dict[str, float]:
-        """Take the `val` and `test` logits (n, C) of a 1-based epoch; return both accuracies."""
+        """Take the logits of the evaluated splits (n, C) of a 1-based epoch; return the accuracies."""
         whole = {split: evaluate(logits[split], self.labels[split]) for split in logits}
         for name, rule in self.rules.items():
             metrics = whole
@@ -53,13 +53,18 @@ class Reports:
                 kept = self._whole_batches(epoch, len(logits[rule.split]), rule.drop_incomplete)
                 cut = evaluate(logits[rule.split][kept], self.labels[rule.split][kept])
                 metrics = whole | {rule.split: cut}
-            value = metrics[rule.select_split][rule.select_metric]
-            value = -np.inf if value is None or np.isnan(value) else value
-            better = value > self.best.get(name, -np.inf) or name not in self.found
-            if last if rule.checkpoint == "last" else better:
-                self.best[name] = float(value)
+            if last if rule.checkpoint == "last" else self._improves(name, rule, metrics):
                 self.found[name] = {"epoch": epoch, "reports": rule.split, **metrics}
         return {f"{split}_accuracy": whole[split]["accuracy"] for split in whole}
+
+    def _improves(self, name: str, rule: Rule, metrics: dict[str, dict[str, Any]]) -> bool:
+        """Say whether a rule's epoch is the best so far, the first one in any case; remember it."""
+        value = metrics[rule.select_split][rule.select_metric]
+        value = -np.inf if value is None or np.isnan(value) else float(value)
+        better = name not in self.best or value > self.best[name]
+        if better:
+            self.best[name] = value
+        return better
 
     def _whole_batches(self, epoch: int, samples: int, batch: int) -> np.ndarray:
         """Return the samples left when a shuffled split loses its last incomplete batch."""

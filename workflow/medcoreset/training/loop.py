@@ -1,6 +1,7 @@
 """The training loop: surrogates and coreset runs, one seed or several in step."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +62,11 @@ class Training:
         self.indices = self._on_device(np.stack([member.indices for member in members]))
         self.weights = self._weights()
         self.optimizer = _optimizer(stack, options)
-        labels = {"val": data.val.labels.cpu().numpy(), "test": data.test.labels.cpu().numpy()}
-        rules = recorded(options.report)
+        self.evaluated = (
+            {"val": data.val, "test": data.test} if len(data.val) else {"test": data.test}
+        )
+        labels = {name: split.labels.cpu().numpy() for name, split in self.evaluated.items()}
+        rules = recorded(options.report, has_val="val" in labels)
         self.reports = [evaluation.Reports(member.seed, rules, labels) for member in members]
         self.histories: list[list[dict[str, float]]] = [[] for _ in members]
         self.logits: dict[str, torch.Tensor] = {}
@@ -78,6 +82,9 @@ class Training:
         while self.epoch < self.plan.epochs:
             self._train_epoch()
             self._finish_epoch()
+        if self.plan.epochs == 0:
+            self.logits = self._evaluate()
+            self._report(0, self.logits, last=True)
         self._tick()
         self.progress.close()
 
@@ -139,14 +146,12 @@ class Training:
         order = self._on_device(self._orders())
         indices = self.indices.gather(1, order)
         weights = None if self.weights is None else self.weights.gather(1, order)
-        crops = self._crops() if self.options.augmentation == "crop_flip" else None
+        crops = self._crops() if self.options.augmentation != "none" else None
         self.stack.train()
         began = time.perf_counter()
-        for start, stop in batches[self.step :]:
-            part = (slice(None), slice(start, stop))
-            self._train_step(
-                indices[part], crops and crops[part], None if weights is None else weights[part]
-            )
+        parts = [(slice(None), slice(start, stop)) for start, stop in batches[self.step :]]
+        for part, images in zip(parts, self._images(indices, crops, parts), strict=True):
+            self._train_step(indices[part], images, None if weights is None else weights[part])
             self.step += 1
             self.progress.advance()
             if self.step < len(batches):
@@ -155,11 +160,10 @@ class Training:
         self.training_seconds += time.perf_counter() - began
 
     def _train_step(
-        self, indices: torch.Tensor, crops: Crops | None, weights: torch.Tensor | None
+        self, indices: torch.Tensor, images: torch.Tensor, weights: torch.Tensor | None
     ) -> None:
-        """Take one optimiser step on the samples `indices` (S, B)."""
+        """Take one optimiser step on the samples `indices` (S, B) and their images."""
         labels = self.data.train.labels[indices]
-        images = self._images(indices, crops)
         _, logits = self.stack(images)
         losses = functional.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), reduction="none"
@@ -183,10 +187,7 @@ class Training:
         evaluates = self.plan.evaluates_after(self.epoch)
         logits = {}
         if evaluates:
-            logits = {
-                "val": self.predict(self.data.val)[1].cpu(),
-                "test": self.predict(self.data.test)[1].cpu(),
-            }
+            logits = self._evaluate()
         if self.recorder:
             if self.options.record == "eval":
                 everything = torch.arange(len(self.data.train), device=self.device)
@@ -196,23 +197,34 @@ class Training:
         sizes = self._on_device(np.array([[stop - start] for start, stop in batches]))
         train_loss = ((self.losses[: len(batches)].double() * sizes).sum(0) / seen).tolist()
         train_accuracy = (self.correct.double() / seen).tolist()
-        for member, reports in enumerate(self.reports):
+        for member in range(len(self.members)):
             entry = {
                 "epoch": self.epoch + 1,
                 "lr": self._rate(0),
                 "train_loss": train_loss[member],
                 "train_accuracy": train_accuracy[member],
             }
-            if evaluates:
-                scored = {split: found[member].numpy() for split, found in logits.items()}
-                entry |= reports.update(self.epoch + 1, scored, last=last)
             self.histories[member].append(entry)
+        if evaluates:
+            self._report(self.epoch + 1, logits, last=last)
         if last:
             self.logits = logits
         self.progress.epoch(self.histories)
         self.epoch, self.step = self.epoch + 1, 0
         self.correct.zero_()
         self.pause()
+
+    def _evaluate(self) -> dict[str, torch.Tensor]:
+        """Return the logits (S, n, classes) of every split that has samples to evaluate."""
+        return {name: self.predict(split)[1].cpu() for name, split in self.evaluated.items()}
+
+    def _report(self, epoch: int, logits: dict[str, torch.Tensor], *, last: bool) -> None:
+        """Let every member's rules see the logits of a 1-based epoch, and note the accuracies."""
+        for member, reports in enumerate(self.reports):
+            scored = {split: found[member].numpy() for split, found in logits.items()}
+            accuracies = reports.update(epoch, scored, last=last)
+            if self.histories[member]:
+                self.histories[member][-1] |= accuracies
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch."""
@@ -234,11 +246,21 @@ class Training:
         shifts, flips = zip(*drawn, strict=True)
         return Crops(self._on_device(np.stack(shifts)), self._on_device(np.stack(flips)))
 
-    def _images(self, indices: torch.Tensor, crops: Crops | None) -> torch.Tensor:
-        """Return the images (S, B, channels, H, W) of the samples `indices` (S, B)."""
-        flat = crops and Crops(crops.shift.flatten(0, 1), crops.flip.flatten())
-        images = self.data.train.batch(indices.flatten(), flat)
-        return images.unflatten(0, indices.shape)
+    def _images(
+        self, indices: torch.Tensor, crops: Crops | None, parts: list[tuple[slice, slice]]
+    ) -> Iterator[torch.Tensor]:
+        """Yield the images (S, B, channels, H, W) of each part of an epoch's `indices` (S, M)."""
+        random = None
+        if self.options.augmentation == "resized_crop_flip":
+            random = seeding.stream_seed(self.members[0].seed, "augmentation", self.epoch, 2)
+        batches = [indices[part].flatten() for part in parts]
+        cropped = crops and [
+            Crops(crops.shift[part].flatten(0, 1), crops.flip[part].flatten()) for part in parts
+        ]
+        for part, images in zip(
+            parts, self.data.train.batches(batches, cropped, random=random), strict=True
+        ):
+            yield images.unflatten(0, indices[part].shape)
 
     def _weights(self) -> torch.Tensor | None:
         """Return the members' sample weights (S, M), of mean 1, if the loss is weighted."""

@@ -44,7 +44,7 @@ class TrainingOptions:
         "a small coreset's batch shrinks, down to 16, to have this many batches an epoch",
         least=1,
     )
-    epochs: int = _option(200, "epochs to train, with length epochs", least=1)
+    epochs: int = _option(200, "epochs to train, with length epochs; 0 trains nothing", least=0)
     length: str = _option(
         "epochs", "what is fixed whatever the coreset's size", choices=("epochs", "iterations")
     )
@@ -59,8 +59,9 @@ class TrainingOptions:
     gamma: float = _option(0.1, "factor of multistep", above=0)
     augmentation: str = _option(
         "none",
-        "crop_flip: reflect-padded 4-pixel random crop and horizontal flip",
-        choices=("none", "crop_flip"),
+        "crop_flip: reflect-padded 4-pixel random crop and horizontal flip; resized_crop_flip, of "
+        "streamed images: random crop of random size, and flip",
+        choices=("none", "crop_flip", "resized_crop_flip"),
     )
     channels: int = _option(
         3,

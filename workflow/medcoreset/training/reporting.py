@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from medcoreset.errors import UserError
+
 Split = Literal["val", "test"]
 
 
@@ -22,6 +24,11 @@ class Rule:
     select_split: Split = "val"
     select_metric: Literal["accuracy", "auc"] = "accuracy"
     drop_incomplete: int = 0
+
+    @property
+    def needs_val(self) -> bool:
+        """Whether the number depends on validation data."""
+        return self.split == "val" or (self.checkpoint == "best" and self.select_split == "val")
 
 
 RULES: dict[str, Rule] = {
@@ -55,6 +62,18 @@ ALWAYS = ("published", "clean", "best_val")
 """The rules that every training records besides its protocol's own."""
 
 
-def recorded(report: str) -> tuple[str, ...]:
-    """Return the rules that a training with `report` as its own rule records."""
-    return ALWAYS if report in ALWAYS else (*ALWAYS, report)
+def recorded(report: str, *, has_val: bool = True) -> tuple[str, ...]:
+    """Return the rules that a training with `report` as its own rule records.
+
+    Without validation data those that look at it are left out; raises UserError if the training's
+    own rule is one of them.
+    """
+    rules = ALWAYS if report in ALWAYS else (*ALWAYS, report)
+    possible = tuple(name for name in rules if has_val or not RULES[name].needs_val)
+    if report not in possible:
+        without = ", ".join(name for name, rule in RULES.items() if not rule.needs_val)
+        raise UserError(
+            f"report: {report} looks at validation data, and the dataset has none; rules that do "
+            f"not are {without}"
+        )
+    return possible

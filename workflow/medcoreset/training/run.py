@@ -68,11 +68,12 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         evidence = bench.state / "evidence"
         if state is None:
             shutil.rmtree(evidence, ignore_errors=True)
-        recorder = Recorder(
+        epochs = plan(len(member.indices), job.options).epochs
+        recorder = epochs and Recorder(
             evidence,
             bench.data.train.labels,
             classes=bench.data.classes,
-            epochs=plan(len(member.indices), job.options).epochs,
+            epochs=epochs,
             probs_budget_mb=probs_budget_mb,
         )
         training = bench.train([member], checkpoint, state, recorder)
@@ -133,7 +134,7 @@ class _Bench:
         self.job, self.interruption = job, interruption
         self.device = device.resolve(job.device, job.threads)
         self.dataset = canonical.load(job.dataset)
-        self.data: Data = resident(self.dataset, job.options, self.device)
+        self.data: Data = resident(self.dataset, job.options, self.device, workers=job.threads)
         self.arithmetic = device.arithmetic(job.options.precision, self.device, self._network(0))
         self.state = state_folder(job.out)
         self.state.mkdir(parents=True, exist_ok=True)
@@ -212,11 +213,14 @@ class _Bench:
             "rules": training.reports[place].found,
             "history": training.histories[place],
             "seconds": seconds,
-            "samples_per_second": samples * training.stack.size / training.training_seconds,
+            "samples_per_second": samples
+            * training.stack.size
+            / max(training.training_seconds, 1e-9),
             "peak_memory_mb": device.peak_memory_mb(self.device),
         }
         logits = {split: found[place].cpu().numpy() for split, found in training.logits.items()}
-        return _Finished(_plain(record), logits["val"], logits["test"])
+        no_val = np.empty((0, self.data.classes), np.float32)
+        return _Finished(_plain(record), logits.get("val", no_val), logits["test"])
 
     def keep(self, result: _Finished) -> None:
         """Keep the result of a finished seed for later jobs that ask for the same."""
@@ -299,15 +303,15 @@ def _write_outputs(evidence: Path, training: Training) -> None:
     """Write what the trained surrogate makes of train and val, in evaluation mode, as evidence."""
     data = training.data
     features, logits = training.predict(data.train)
-    val_features, val_logits = training.predict(data.val)
-    arrays = {
-        "labels": data.train.labels,
-        "logits": logits[0],
-        "features": features[0],
-        "val_labels": data.val.labels,
-        "val_probs": torch.softmax(val_logits[0], 1),
-        "val_features": val_features[0],
-    }
+    arrays = {"labels": data.train.labels, "logits": logits[0], "features": features[0]}
+    if len(data.val):
+        val_features, val_logits = training.predict(data.val)
+        arrays |= {
+            "val_labels": data.val.labels,
+            "val_probs": torch.softmax(val_logits[0], 1),
+            "val_features": val_features[0],
+        }
+    evidence.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         with replacing(evidence / f"{name}.npy") as temporary:
             np.save(temporary, array.cpu().numpy(), allow_pickle=False)
