@@ -1,6 +1,6 @@
 """Measure the engine beside the field's plain loop: `make benchmark`, or one section of it.
 
-    python benchmarks/run.py [step recording stacked peak start dump scores …] [--threads 2]
+    python benchmarks/run.py [step recording stacked peak start evidence imagenet] [--threads 2]
 
 Prints a table and writes it to benchmarks/results/MACHINE.csv, where a section that is measured
 again replaces its rows. The machine should do nothing else meanwhile. With --device cuda it takes
