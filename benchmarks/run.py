@@ -3,8 +3,8 @@
     python benchmarks/run.py [step recording stacked peak start evidence imagenet] [--threads 2]
 
 Prints a table and writes it to benchmarks/results/MACHINE.csv, where a section that is measured
-again replaces its rows. The machine should do nothing else meanwhile. With --device cuda it takes
-about five minutes on a GPU, on two CPU cores about twenty.
+again replaces its rows. The machine should do nothing else meanwhile.
+--device cuda measures a GPU.
 """
 
 import os
