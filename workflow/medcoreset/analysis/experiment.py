@@ -95,12 +95,14 @@ class Experiment:
     `methods`, `datasets`, `protocols` and `networks` map keys to labels in the order in which they
     are shown; `rules` maps a protocol to the reporting rule that its numbers are read under.
     `published` names the tables of the papers whose numbers stand beside it, first match first;
+    `published_as` maps datasets and networks to the papers' names for them, where these differ;
     `tolerance` is in percentage points.
     """
 
     name: str
     title: str
     published: tuple[str, ...]
+    published_as: dict[str, str]
     tolerance: float
     notes: tuple[str, ...]
     methods: dict[str, str]
@@ -151,6 +153,7 @@ def _parse(content: dict[str, Any], path: str | Path) -> Experiment:
         name=content["name"],
         title=content["title"],
         published=(published,) if isinstance(published, str) else tuple(published),
+        published_as=content.get("published_as", {}),
         tolerance=float(content["tolerance"]),
         notes=tuple(content.get("notes", ())),
         rules={entry["key"]: entry["rule"] for entry in content["protocols"]},

@@ -77,11 +77,15 @@ def _join(row: dict, experiment: Experiment, known: dict) -> dict[str, float | b
     nothing = dict.fromkeys(("published_mean", "published_std", "difference", "within_tolerance"))
     if row["metric"] != "accuracy":
         return nothing
+    dataset, network, surrogate = (
+        experiment.published_as.get(name, name)
+        for name in (row["dataset"], row["network"], SEED.sub("", row["surrogate"]))
+    )
     key = (
         experiment.rules[row["protocol"]],
-        row["dataset"],
-        None if row["method"] in INDEPENDENT else SEED.sub("", row["surrogate"]),
-        row["network"],
+        dataset,
+        None if row["method"] in INDEPENDENT else surrogate,
+        network,
         row["method"],
         round(row["rate"], 9),
     )

@@ -2,8 +2,15 @@ from typing import Literal
 
 import numpy as np
 
+from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.methods.registry import ranking
+
+
+def check_epochs(epochs: int, **_: object) -> None:
+    """Raise a UserError unless there are two epochs between which a sample can be forgotten."""
+    if epochs < 2:
+        raise UserError(f"forgetting: needs training dynamics of 2 epochs, these have {epochs}")
 
 
 @ranking(
@@ -13,6 +20,7 @@ from medcoreset.methods.registry import ranking
     needs=("correct",),
     reference="Toneva et al., ICLR 2019, Definition 2.1",
     cost="O(T·N)",
+    check_epochs=check_epochs,
     departs="code of CCS: samples that are never learned count 0 events, as if they were never "
     "forgotten (`never_learned=0`); Toneva et al. rank them first (`never_learned=inf`)",
 )

@@ -143,7 +143,8 @@ class Study:
             for name, value in experiment["methods"][key].items()
         }
         method = entry.pop("method", key)
-        entry.pop("label", None)
+        for other in ("label", "surrogate_epochs"):
+            entry.pop(other, None)
         pairs = entry.pop("window_pairs", None)
         source = f"{experiment.source}: methods.{key}"
         if pairs is None:
@@ -151,9 +152,20 @@ class Study:
         if method != "eva":
             raise UserError(f"{source}: window_pairs are of the method eva, not of {method}")
         if pairs == "published":
-            pairs = [published_windows(dataset, rate, source)]
+            official = experiment["published_as"].get(dataset, dataset)
+            pairs = [published_windows(official, rate, source)]
         candidates = [entry | {"early": early, "late": late} for early, late in pairs]
         return [_checked(source, methods.parse_options, method, each) for each in candidates]
+
+    def surrogates_of(self, experiment: Experiment, key: str) -> list[str]:
+        """Return the surrogates that a row's coresets are selected with; none for e.g. random."""
+        if not methods.get(self.method_of(experiment, key)).uses_surrogate:
+            return []
+        lengths = experiment["methods"][key].get("surrogate_epochs")
+        every = experiment.surrogates
+        if lengths is None:
+            return every
+        return [each for each in every if split_surrogate(each)[1].get("epochs") in lengths]
 
     def method_of(self, experiment: Experiment, key: str) -> str:
         """Return the name of the method behind a row."""
@@ -196,12 +208,13 @@ class Study:
 
     def _check_options(self, experiment: Experiment, key: str) -> None:
         method = methods.get(self.method_of(experiment, key))
+        surrogates = self.surrogates_of(experiment, key)
         for dataset in experiment["datasets"]:
             for column in experiment["protocols"]:
                 protocol, _ = self.split_protocol(column)
                 for rate in experiment["rates"]:
                     for options in self.options(experiment, key, dataset, protocol.name, rate):
-                        for surrogate in experiment.surrogates if method.check_epochs else []:
+                        for surrogate in surrogates if method.check_epochs else []:
                             epochs = self.surrogate_training(protocol, surrogate).epochs
                             source = f"{experiment.source}: methods.{key}"
                             _checked(source, method.check_epochs, epochs, **options)

@@ -86,7 +86,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                     run = Run(dataset, protocol.name, NO_SURROGATE, FULL, "1", network, seeds)
                     yield Cell(run, column, rule, FULL)
                 for key in experiment["methods"]:
-                    for surrogate in _surrogates(study, experiment, key):
+                    for surrogate in study.surrogates_of(experiment, key) or [NO_SURROGATE]:
                         for rate in experiment["rates"]:
                             for options in study.options(
                                 experiment, key, dataset, protocol.name, rate
@@ -101,11 +101,6 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     seeds,
                                 )
                                 yield Cell(run, column, rule, key)
-
-
-def _surrogates(study: Study, experiment: Experiment, key: str) -> list[str]:
-    method = methods.get(study.method_of(experiment, key))
-    return experiment.surrogates if method.uses_surrogate else [NO_SURROGATE]
 
 
 def runs(study: Study, experiment: Experiment) -> list[Run]:
@@ -178,6 +173,7 @@ def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
         "name": experiment.name,
         "title": experiment["title"],
         "published": experiment["published"],
+        "published_as": experiment["published_as"],
         "tolerance": experiment["tolerance"],
         "notes": experiment["notes"],
         "rates": experiment["rates"],
