@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from medcoreset.training.checkpoint import state_folder
+from medcoreset.training.checkpoint import kept_folder, state_folder
 from medcoreset.training.loop import Training
 from medcoreset.training.options import as_flags
 from medcoreset.training.run import Job, train_coresets, train_surrogate
@@ -56,7 +56,8 @@ def kill_until_done(start: Callable[[Job], Process], killed: Job, kills: int) ->
         process.join()
         if process.exitcode == 0:  # it was faster than its killer: from the start again
             shutil.rmtree(killed.out)
-            shutil.rmtree(state, ignore_errors=True)
+            for folder in (state, kept_folder(killed.out)):
+                shutil.rmtree(folder, ignore_errors=True)
     process = start(dataclasses.replace(killed, checkpoint_seconds=1000))
     process.start()
     process.join()
@@ -98,7 +99,7 @@ def test_killed_coreset_runs_are_byte_identical(tmp_path):
         4,
     )
     assert content(killed.out) == content(whole.out)
-    assert not list(state_folder(killed.out).glob("*.pt"))
+    assert not state_folder(killed.out).exists()
 
 
 @pytest.fixture(scope="module")
@@ -180,15 +181,14 @@ def test_a_seed_added_later_does_not_retrain_the_others(tmp_path):
     one = job(tmp_path, dataset)
     train_coresets(one, [0, 1], folder)
     before = seconds(one.out)
-    (one.out / "metrics.json").unlink()  # as Snakemake does before it runs a job again
-    train_coresets(one, [0, 1, 2], folder)
-    after = seconds(one.out)
+    more = dataclasses.replace(one, out=one.out.parent / "more")
+    train_coresets(more, [0, 1, 2], folder)
+    after = seconds(more.out)
     assert {seed: after[seed] for seed in before} == before
-    assert np.load(one.out / "predictions.npz")["seeds"].tolist() == [0, 1, 2]
-    coresets(folder, dataset, [1], 50)
-    coresets(folder, dataset, [0, 2], 50)
-    train_coresets(one, [0, 1, 2], folder)
-    assert all(seconds(one.out)[seed] != after[seed] for seed in after)
+    assert np.load(more.out / "predictions.npz")["seeds"].tolist() == [0, 1, 2]
+    coresets(folder, dataset, [0, 1, 2], 50)
+    train_coresets(more, [0, 1, 2], folder)
+    assert all(seconds(more.out)[seed] != after[seed] for seed in after)
 
 
 def test_dropout_goes_on_with_its_random_state(tmp_path):

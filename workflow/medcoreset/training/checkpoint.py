@@ -27,6 +27,15 @@ def state_folder(out: Path) -> Path:
     return out.absolute().parent / f".state-{out.name}"
 
 
+def kept_folder(out: Path) -> Path:
+    """Return the folder that keeps finished seeds for jobs of other sets of seeds.
+
+    Outputs of one coreset specification and network differ in their seeds alone and lie side by
+    side, so this folder is theirs together.
+    """
+    return out.absolute().parent / ".seeds"
+
+
 def code_fingerprint() -> str:
     """Return the SHA-256 of every source that takes part in a training."""
     package = Path(__file__).parents[1]

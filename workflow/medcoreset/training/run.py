@@ -24,6 +24,7 @@ from medcoreset.training.checkpoint import (
     clean_partial,
     code_fingerprint,
     interruptible,
+    kept_folder,
     state_bytes,
     state_folder,
 )
@@ -93,7 +94,7 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
     """Train one network per seed, on its coreset or on the full training set, and report them.
 
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
-    for that the results of finished seeds stay in the resume state.
+    for that the results of finished seeds are kept beside the outputs.
     """
     with interruptible() as interruption:
         bench = _Bench(job, interruption)
@@ -114,7 +115,7 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
                 bench.keep(result)
                 finished[member.seed] = result
             checkpoint.remove()
-        bench.remove_checkpoints()
+        shutil.rmtree(bench.state)
         bench.write([finished[member.seed] for member in members], members)
 
 
@@ -163,11 +164,6 @@ class _Bench:
         path = self.state / f"{_title(members)}.pt"
         checkpoint = Checkpoint(path, identity, self.job.checkpoint_seconds)
         return checkpoint, checkpoint.load(self.device)
-
-    def remove_checkpoints(self) -> None:
-        """Remove every checkpoint, also those of seeds that are no longer asked for."""
-        for path in self.state.glob("*.pt"):
-            path.unlink()
 
     def train(
         self,
@@ -296,7 +292,7 @@ class _Bench:
         )
 
     def _kept(self, seed: int) -> Path:
-        return self.state / f"seed{seed}.npz"
+        return kept_folder(self.job.out) / f"seed{seed}.npz"
 
 
 def _write_outputs(evidence: Path, training: Training) -> None:
