@@ -9,8 +9,9 @@ submodlib, which are no requirements of the project, in an environment of their 
     python -m venv peers && peers/bin/pip install apricot-select submodlib-py
 
 Every measurement is a process of its own, on evidence of ten classes made at random. Memory is what
-selection adds at its peak to the process with the evidence loaded. With one thread, all methods take
-about 20 minutes, the peers 15.
+selection adds at its peak to the process with the evidence loaded. `processor_seconds` can be
+compared on a machine that does other things too. With one thread, all methods take about 15 minutes,
+the peers 2.
 """
 
 import csv
