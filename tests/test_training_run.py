@@ -11,8 +11,13 @@ import torch
 
 from medcoreset.errors import UserError
 from medcoreset.networks.factory import build
+from medcoreset.training.checkpoint import Checkpoint, Interruption
+from medcoreset.training.data import resident
 from medcoreset.training.device import arithmetic
+from medcoreset.training.loop import Member, Training
 from medcoreset.training.metrics import evaluate
+from medcoreset.training.options import TrainingOptions
+from medcoreset.training.progress import Progress
 from medcoreset.training.run import train_coresets, train_surrogate
 from medcoreset.training.stack import Stack
 from tests.training_cases import content, coresets, digits, job
@@ -266,3 +271,29 @@ def test_auto_precision_leaves_depthwise_convolutions_alone_on_a_cpu():
     assert arithmetic("auto", cpu, depthwise) == torch.float32
     assert arithmetic("bf16", cpu, depthwise) == torch.bfloat16
     assert arithmetic("float32", cpu, build("lenet", **size)) == torch.float32
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(tmp_path, parts):
+    """Without batch normalisation, whose statistics are those of the parts."""
+    dataset, options = digits(), TrainingOptions(channels=0, batch_size=50, accumulate=True)
+    found = []
+    for count in (1, parts):
+        torch.manual_seed(0)
+        network = build("lenet", channels=1, classes=10, image_size=8)
+        training = Training(
+            Stack([network], torch.device("cpu"), torch.float32),
+            resident(dataset, options, torch.device("cpu")),
+            [Member(0, np.arange(len(dataset.train_labels)))],
+            options,
+            checkpoint=Checkpoint(tmp_path / "seed0.pt", {}, 1000),
+            interruption=Interruption(),
+            progress=Progress("lenet"),
+        )
+        training.parts = count
+        indices = torch.arange(50)[None]
+        images = training.data.train.batch(indices[0])[None]
+        loss, logits = training._gradients(images, training.data.train.labels[indices], None)
+        found.append((loss, logits, *(parameter.grad for parameter in network.parameters())))
+    for whole, summed in zip(*found, strict=True):
+        torch.testing.assert_close(whole, summed)

@@ -71,6 +71,7 @@ class Training:
         self.histories: list[list[dict[str, float]]] = [[] for _ in members]
         self.logits: dict[str, torch.Tensor] = {}
         self.epoch = self.step = 0
+        self.parts = 1
         self.losses = torch.zeros(len(self.plan.batches), len(members), device=self.device)
         self.correct = torch.zeros(len(members), dtype=torch.int64, device=self.device)
         self.seconds = self.training_seconds = 0.0
@@ -112,7 +113,7 @@ class Training:
             "reports": [reports.state() for reports in self.reports],
             "histories": self.histories,
             "logits": self.logits,
-            "position": [self.epoch, self.step],
+            "position": [self.epoch, self.step, self.parts],
             "epoch": [self.losses, self.correct],
             "seconds": [self.seconds, self.training_seconds],
         }
@@ -129,7 +130,7 @@ class Training:
         for reports, saved in zip(self.reports, state["reports"], strict=True):
             reports.load(saved)
         self.histories, self.logits = state["histories"], state["logits"]
-        self.epoch, self.step = state["position"]
+        self.epoch, self.step, self.parts = state["position"]
         self.losses, self.correct = state["epoch"]
         self.seconds, self.training_seconds = state["seconds"]
 
@@ -164,21 +165,51 @@ class Training:
     ) -> None:
         """Take one optimiser step on the samples `indices` (S, B) and their images."""
         labels = self.data.train.labels[indices]
-        _, logits = self.stack(images)
-        losses = functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), reduction="none"
-        ).view_as(labels)
-        loss = (losses if weights is None else losses * weights).mean(1)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        loss, logits = self._gradients(images, labels, weights)
         rate = self._rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.losses[self.step] = loss.detach()
-        self.correct += (logits.detach().argmax(2) == labels).sum(1)
+        self.losses[self.step] = loss
+        self.correct += (logits.argmax(2) == labels).sum(1)
         if self.recorder and self.options.record == "train":
             self.recorder.record(indices[0], logits[0])
+
+    def _gradients(
+        self, images: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the gradients of a batch; return its mean loss (S,) and logits (S, B, classes).
+
+        Out of GPU memory, and if the options allow it, the batch is taken in ever smaller parts
+        whose gradients add up, from then on.
+        """
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._accumulated(images, labels, weights)
+            except torch.cuda.OutOfMemoryError:
+                if not self.options.accumulate or labels.shape[1] < 4 * self.parts:
+                    raise
+                self.parts *= 2
+                torch.cuda.empty_cache()
+
+    def _accumulated(
+        self, images: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        found, total = [], torch.zeros(len(labels), device=self.device)
+        for part in torch.arange(labels.shape[1]).tensor_split(self.parts):
+            chosen = slice(int(part[0]), int(part[-1]) + 1)
+            _, logits = self.stack(images[:, chosen])
+            losses = functional.cross_entropy(
+                logits.flatten(0, 1), labels[:, chosen].flatten(), reduction="none"
+            ).view_as(labels[:, chosen])
+            if weights is not None:
+                losses = losses * weights[:, chosen]
+            loss = losses.sum(1) / labels.shape[1]
+            loss.sum().backward()
+            total += loss.detach()
+            found.append(logits.detach())
+        return total, torch.cat(found, 1)
 
     def _finish_epoch(self) -> None:
         """Write the epoch's dynamics, evaluate if it is due, and note the epoch's history."""

@@ -82,6 +82,11 @@ class TrainingOptions:
     )
     report: str = _option("clean", "the protocol's own reporting rule", choices=tuple(RULES))
     precision: str = _option("auto", "arithmetic", choices=("auto", "float32", "bf16"))
+    accumulate: bool = _option(
+        False,
+        "out of GPU memory, take batches in parts and add up their gradients; batch normalisation "
+        "then sees the parts",
+    )
     weighted_loss: bool = _option(False, "weight the loss by the coreset's weights")
 
     def __post_init__(self) -> None:

@@ -194,7 +194,7 @@ class _Bench:
             start, stop = training.plan.batches[0]
             raise UserError(
                 f"out of GPU memory with batches of {stop - start} images for "
-                f"{self.job.network}; set a smaller batch_size"
+                f"{self.job.network}; set a smaller batch_size, or accumulate"
             ) from None
         return training
 
