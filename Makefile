@@ -24,6 +24,10 @@ lint: setup
 benchmark: setup
 	python benchmarks/run.py --device $(or $(DEVICE),cpu)
 
+# Time and memory of the selecting methods; PEERS=PYTHON adds apricot and submodlib from there.
+benchmark-selection: setup
+	python benchmarks/selection.py $(if $(PEERS),--peers $(PEERS))
+
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
