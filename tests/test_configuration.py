@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, plan
+from medcoreset.study.jobs import Jobs
 from medcoreset.study.schema import schema
 from medcoreset.training.options import TrainingOptions
 from tests.conftest import ROOT
@@ -151,3 +153,34 @@ def test_documentation_names_every_key():
 def test_default_configuration_has_only_known_keys():
     given = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     assert set(given) <= set(schema("config")["properties"])
+
+
+def test_own_data_is_a_file_or_a_folder_with_an_image_size(tmp_path):
+    own = {"mine": {"path": "a.npz"}, "slides": {"path": "b", "image_size": 64, "stream": True}}
+    jobs = Jobs(configuration.load({"datasets": own}))
+    assert jobs.dataset_flags("mine+train=50") == "--file a.npz"
+    assert jobs.dataset_flags("slides") == "--folder b --image-size 64 --stream"
+    assert jobs.dataset_files("mine") == []
+    (tmp_path / "organsmnist.npz").touch()
+    jobs = Jobs(configuration.load({"data_dir": str(tmp_path)}))
+    assert jobs.dataset_files("organsmnist") == [str(tmp_path / "organsmnist.npz")]
+    with pytest.raises(
+        UserError, match=r"datasets\.slides: b is a folder of images, give its image"
+    ):
+        configuration.load({"datasets": {"slides": {"path": "b"}}})
+    with pytest.raises(UserError, match="taken by a public dataset"):
+        configuration.load({"datasets": {"digits": {"path": "a.npz"}}})
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("organsmnist", "OrganSMNIST"),
+        ("dermamnist_64", "DermaMNIST, 64 pixels"),
+        ("fashionmnist+train=6000", "FashionMNIST, 6,000 training images"),
+        ("cifar10+val=0", "CIFAR-10"),
+        ("my_data", "my_data"),
+    ],
+)
+def test_datasets_are_named_as_they_are_written(name, label):
+    assert catalog.label(catalog.parse(name, ["my_data"])) == label

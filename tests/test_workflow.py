@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from tests.conftest import ROOT
 
@@ -178,3 +179,18 @@ def test_wrong_data_folder_is_one_line_and_leaves_nothing(snakemake, tmp_path):
     assert log.count("\n") == 1
     assert "organsmnist.npz" in log
     assert not (tmp_path / "results" / "data" / "organsmnist.npz").exists()
+
+
+def test_own_images_in_a_folder_become_a_dataset(snakemake, tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("benign", "malign"):
+        for number in range(20):
+            path = tmp_path / "slides" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (9, 9), dtype=np.uint8)).save(path)
+    own = {"slides": {"path": str(tmp_path / "slides"), "image_size": 8}}
+    outcome = snakemake(tmp_path, "results/data/slides.npz", "--config", f"datasets={own}")
+    assert outcome.returncode == 0, outcome.stderr[-3000:]
+    info = json.loads((tmp_path / "results" / "data" / "slides.json").read_text())
+    assert info["class_names"] == ["benign", "malign"]
+    assert sum(info["counts"].values()) == 40

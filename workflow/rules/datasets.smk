@@ -6,6 +6,8 @@ output: results/data/DATASET.npz and .json
 
 
 rule prepare_dataset:
+    input:
+        lambda wildcards: jobs.dataset_files(wildcards.dataset),
     output:
         images=plan.DATASET,
         info="results/data/{dataset}.json",

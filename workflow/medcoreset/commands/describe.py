@@ -16,7 +16,7 @@ from medcoreset.study import configuration, plan
 @click.option("--out", required=True, type=click.Path(), help="Plan (.json) to write.")
 def command(name: str, studies: tuple[str, ...], own: tuple[str, ...], out: str) -> None:
     """Resolve the experiment NAME: the rows, columns and files of its table and figures."""
-    datasets = {each: {"path": ""} for each in own}
+    datasets = {each: {"path": ".npz"} for each in own}
     study = configuration.load({"studies": list(studies), "datasets": datasets})
     if name not in study.experiments:
         known = ", ".join(sorted(study.experiments))

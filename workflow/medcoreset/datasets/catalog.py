@@ -58,6 +58,7 @@ _LABELS = {
     "organsmnist": "OrganSMNIST",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
+    "mnist": "MNIST",
     "svhn": "SVHN",
     "qmnist": "QMNIST",
     "fashionmnist": "FashionMNIST",

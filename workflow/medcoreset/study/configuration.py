@@ -226,6 +226,14 @@ def load(config: Mapping[str, Any]) -> Study:
     Raises UserError, one line, for any mistake in it, in a protocol or in an experiment.
     """
     filled = validated(dict(config), "config", "configuration")
+    for name, own in filled["datasets"].items():
+        _checked("configuration: datasets", catalog.check_own_name, name)
+        own.setdefault("stream", False)
+        if not own["path"].endswith(".npz") and "image_size" not in own:
+            raise UserError(
+                f"configuration: datasets.{name}: {own['path']} is a folder of images, give its "
+                "image_size in pixels (or the path of an .npz)"
+            )
     for folder in filled["studies"]:
         if not Path(folder).is_dir():
             raise UserError(f"configuration: studies: no such folder: {folder}")

@@ -32,15 +32,30 @@ class Jobs:
         """Return a resource that grows with every attempt, for jobs that ran out of it."""
         return lambda wildcards, attempt: attempt * self.resource(kind, name)
 
+    def dataset_files(self, dataset: str) -> list[str]:
+        """Return the file that a dataset is read from, if it is one on disk: its change reruns."""
+        base, own = self._own(dataset)
+        data_dir = self.study.config["data_dir"]
+        path = Path(own["path"]) if own else Path(data_dir or "", f"{base}.npz")
+        return [str(path)] if (own or data_dir) and path.is_file() else []
+
     def dataset_flags(self, dataset: str) -> str:
         """Return where `medcoreset dataset` finds a dataset."""
         config = self.study.config
-        own = config["datasets"].get(catalog.parse(dataset, config["datasets"]).base)
-        if own:
-            size = f" --image-size {own['image_size']}" if "image_size" in own else ""
-            return f"--file {shlex.quote(own['path'])}{size}"
-        given = {name: config[name] for name in ("data_dir", "mirror", "cache") if config[name]}
-        return _flags(given)
+        own = self._own(dataset)[1]
+        if own is None:
+            return _flags(
+                {name: config[name] for name in ("data_dir", "mirror", "cache") if config[name]}
+            )
+        if own["path"].endswith(".npz"):
+            return _flags({"file": own["path"]})
+        stream = " --stream" if own["stream"] else ""
+        return _flags({"folder": own["path"], "image_size": own["image_size"]}) + stream
+
+    def _own(self, dataset: str) -> tuple[str, dict[str, Any] | None]:
+        own = self.study.config["datasets"]
+        base = catalog.parse(dataset, own).base
+        return base, own.get(base)
 
     def surrogate_network(self, surrogate: str) -> str:
         """Return the network of a surrogate."""
@@ -124,8 +139,9 @@ class Jobs:
         return _flags({name: getattr(chosen, name) for name in names})
 
     def studies_flags(self) -> str:
-        """Return the further folders of experiments and protocols."""
-        return " ".join(f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders)
+        """Return the further folders of experiments and protocols, and the own datasets."""
+        folders = [f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders]
+        return " ".join([*folders, *(f"--own {name}" for name in self.study.config["datasets"])])
 
     def experiment_files(self, experiment: str) -> list[Path]:
         """Return the files that an experiment's plan is read from."""
