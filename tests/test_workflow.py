@@ -189,7 +189,9 @@ def test_own_images_in_a_folder_become_a_dataset(snakemake, tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(random.integers(0, 256, (9, 9), dtype=np.uint8)).save(path)
     own = {"slides": {"path": str(tmp_path / "slides"), "image_size": 8}}
-    outcome = snakemake(tmp_path, "results/data/slides.npz", "--config", f"datasets={own}")
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"datasets": own}))
+    configuration = ("--configfile", str(tmp_path / "own.yaml"))
+    outcome = snakemake(tmp_path, "results/data/slides.npz", *configuration)
     assert outcome.returncode == 0, outcome.stderr[-3000:]
     info = json.loads((tmp_path / "results" / "data" / "slides.json").read_text())
     assert info["class_names"] == ["benign", "malign"]
