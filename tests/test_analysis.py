@@ -196,7 +196,7 @@ def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
     for out in ("first", "second"):
         done = run("table", "--spec", spec, "--published", papers, "--out", tmp_path / out)
         assert (done.returncode, done.stderr) == (0, "")
-    names = ["table.csv", "table.md", "table.tex"]
+    names = ["table.csv", "table.html", "table.md", "table.tex"]
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
     for name in names:
         first, second = (tmp_path / out / name for out in ("first", "second"))

@@ -60,7 +60,7 @@ def test_table_holds_every_cell_of_the_experiment(results):
 
 def test_figures_and_tables_are_all_there(results):
     made = {path.name for path in (results / "experiments" / "tiny").iterdir()}
-    wanted = {f"table.{suffix}" for suffix in ("csv", "md", "tex")}
+    wanted = {f"table.{suffix}" for suffix in ("csv", "md", "html", "tex")}
     for figure in ("accuracy_over_rate", "score_evolution", "gallery", "score_distribution"):
         wanted |= {f"{figure}.{suffix}" for suffix in ("svg", "pdf", "png")}
     assert wanted <= made

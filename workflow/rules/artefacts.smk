@@ -1,7 +1,7 @@
 """Tables and figures of an experiment.
 
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
-output: results/experiments/EXPERIMENT/: plan.json, table.csv, .md, .tex, FIGURE.svg, .pdf, .png
+output: results/experiments/EXPERIMENT/: plan.json, table.csv, .md, .html, .tex, FIGURE.svg, .pdf, .png
 """
 
 
@@ -35,8 +35,9 @@ rule make_table:
         plan=f"{plan.EXPERIMENT}/plan.json",
         published=configuration.PUBLISHED_TABLES,
     output:
-        csv=report(
-            f"{plan.EXPERIMENT}/table.csv",
+        csv=f"{plan.EXPERIMENT}/table.csv",
+        html=report(
+            f"{plan.EXPERIMENT}/table.html",
             caption="../report/table.rst",
             category="{experiment}",
             labels={"result": "table"},

@@ -1,9 +1,10 @@
-"""The long table as the papers print theirs: methods × (dataset, rate), in Markdown and LaTeX."""
+"""The long table as the papers print theirs: methods × (dataset, rate), in Markdown, HTML and LaTeX."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 import pandas as pd
 
@@ -13,6 +14,15 @@ from medcoreset.training.reporting import RULES
 
 PAGE_COLUMNS = 10
 """Columns that fit a page; LaTeX gets more of them as several tables."""
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222 }
+h1 { font-size: 1.3em } h2 { font-size: 1.05em; font-weight: 600; margin-top: 2em }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .25em .7em } thead th { border-bottom: 1px solid #222 }
+table { border-top: 2px solid #222; border-bottom: 2px solid #222 }
+"""
 
 
 @dataclass(frozen=True)
@@ -197,6 +207,18 @@ def markdown(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choi
         parts.append(_markdown_grid(experiment, _Grid.of(experiment, block)))
     parts.append("\n".join(f"- {note}" for note in notes(experiment, table, choices)))
     return "\n\n".join(parts) + "\n"
+
+
+def html(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+    """Return the Markdown tables as a page of their own."""
+    import markdown as renderer
+
+    body = renderer.markdown(markdown(experiment, table, choices), extensions=["tables"])
+    title = escape(experiment.title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
 
 
 def _markdown_grid(experiment: Experiment, grid: _Grid) -> str:

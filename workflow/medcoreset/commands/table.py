@@ -8,7 +8,7 @@ import click
 @click.command("table")
 @click.option("--spec", required=True, help="The experiment, resolved (JSON).")
 @click.option("--published", multiple=True, help="CSV of published numbers; may be repeated.")
-@click.option("--out", required=True, help="Folder for table.csv, table.md and table.tex.")
+@click.option("--out", required=True, help="Folder for table.csv, .md, .html and .tex.")
 def command(spec: str, published: tuple[str, ...], out: str) -> None:
     """Aggregate the runs of an experiment into a table beside the published numbers."""
     from medcoreset.analysis import aggregate, experiment, tables
@@ -19,8 +19,9 @@ def command(spec: str, published: tuple[str, ...], out: str) -> None:
     known = papers.read_published(published, study.published)
     values, choices = aggregate.aggregate(study)
     table = papers.compare(values, study, known)
-    for name, render in (("table.md", tables.markdown), ("table.tex", tables.latex)):
+    layouts = {"md": tables.markdown, "html": tables.html, "tex": tables.latex}
+    for suffix, render in layouts.items():
         text = render(study, table, choices)
-        with replacing(Path(out, name)) as temporary:
+        with replacing(Path(out, f"table.{suffix}")) as temporary:
             temporary.write_text(text)
     aggregate.write_table(table, Path(out, "table.csv"))

@@ -131,7 +131,7 @@ def table(experiment: str) -> str:
 def artefacts(experiment: Experiment) -> list[str]:
     """Return the files that an experiment's target makes."""
     folder = EXPERIMENT.format(experiment=experiment.name)
-    suffixes = ("csv", "md", "tex") if experiment.has_table else ()
+    suffixes = ("csv", "md", "html", "tex") if experiment.has_table else ()
     tables = [f"{folder}/table.{suffix}" for suffix in suffixes]
     figures = [
         f"{folder}/{figure}.{suffix}"
