@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcoreset.commands.flags import training_flags
 from medcoreset.errors import UserError
-from medcoreset.training.flags import training_flags
 from medcoreset.training.options import TrainingOptions, as_flags
 from medcoreset.training.reporting import RULES, recorded
 

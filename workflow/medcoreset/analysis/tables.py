@@ -20,7 +20,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222 }
 h1 { font-size: 1.3em } h2 { font-size: 1.05em; font-weight: 600; margin-top: 2em }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .25em .7em } thead th { border-bottom: 1px solid #222 }
+th, td { padding: .25em .7em } th:first-child { text-align: left }
+thead th { border-bottom: 1px solid #222 }
 table { border-top: 2px solid #222; border-bottom: 2px solid #222 }
 """
 

@@ -4,6 +4,7 @@ from typing import get_args
 import click
 
 from medcoreset import methods
+from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
@@ -17,7 +18,7 @@ from medcoreset.selection.select import check_scores, select
 
 @click.command(name="coreset")
 @click.argument("method")
-@click.option("--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz")
+@flags.dataset
 @click.option("--evidence", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="SCORES.npz")
 @click.option("--rate", type=float, required=True, help="Share to select, above 0, at most 1.")
@@ -29,19 +30,9 @@ from medcoreset.selection.select import check_scores, select
     show_default=True,
     help="Of rate · N: up, or down as EVA's authors do.",
 )
-@click.option(
-    "--balance",
-    type=click.Choice(get_args(Balance)),
-    help="Select among all samples, or within each class; the default is the method's.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option.")
-@click.option(
-    "--missing",
-    type=click.Choice(get_args(Missing)),
-    default="masked",
-    show_default=True,
-    help="Leave out epochs that did not see a sample, or score it 0 in them.",
-)
+@flags.balance
+@flags.settings
+@flags.missing
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
 def command(
     method: str,

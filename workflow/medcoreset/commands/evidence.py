@@ -6,13 +6,14 @@ import click
 import numpy as np
 
 from medcoreset.atomic import replacing
+from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 
 
 @click.command(name="evidence")
 @click.argument("kind", type=click.Choice(["gradient_norms", "perturbations"]))
-@click.option("--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz")
+@flags.dataset
 @click.option(
     "--surrogate",
     "surrogates",

@@ -1,9 +1,9 @@
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from medcoreset import methods
+from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
@@ -23,15 +23,9 @@ from medcoreset.selection.select import score
     metavar="DIR",
     help="Folder of evidence (repeatable).",
 )
-@click.option("--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option.")
-@click.option(
-    "--missing",
-    type=click.Choice(get_args(Missing)),
-    default="masked",
-    show_default=True,
-    help="Leave out epochs that did not see a sample, or score it 0 in them.",
-)
+@flags.dataset
+@flags.settings
+@flags.missing
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SCORES.npz")
 def command(
     method: str,

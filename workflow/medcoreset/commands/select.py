@@ -1,9 +1,9 @@
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from medcoreset import methods
+from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
@@ -19,20 +19,10 @@ from medcoreset.selection.select import select
 @click.argument("evidence", type=click.Path(path_type=Path))
 @click.option("--rate", type=float, help="Share of the samples to select, above 0, at most 1.")
 @click.option("--count", type=int, help="Number of samples to select, in place of --rate.")
-@click.option(
-    "--balance",
-    type=click.Choice(get_args(Balance)),
-    help="Select among all samples, or within each class; the default is the method's.",
-)
+@flags.balance
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option.")
-@click.option(
-    "--missing",
-    type=click.Choice(get_args(Missing)),
-    default="masked",
-    show_default=True,
-    help="Leave out epochs that did not see a sample, or score it 0 in them.",
-)
+@flags.settings
+@flags.missing
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SELECTION.npz")
 def command(
     method: str,

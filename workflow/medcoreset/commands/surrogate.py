@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from medcoreset.training.flags import job_flags, training_flags
+from medcoreset.commands.flags import job_flags, training_flags
 from medcoreset.training.options import TrainingOptions
 
 

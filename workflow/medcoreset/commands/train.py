@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from medcoreset.commands.flags import job_flags, training_flags
 from medcoreset.errors import UserError
-from medcoreset.training.flags import job_flags, training_flags
 from medcoreset.training.options import TrainingOptions
 
 

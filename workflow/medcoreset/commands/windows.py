@@ -1,9 +1,9 @@
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from medcoreset import methods
+from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
@@ -17,18 +17,12 @@ GRID = ("early", "late", "length", "windows")
 
 @click.command(name="windows")
 @click.option("--evidence", type=click.Path(path_type=Path), required=True, metavar="DIR")
-@click.option("--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz")
+@flags.dataset
 @click.option("--length", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--step", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--starts", metavar="1,90,100,…", help="Starts of the windows, in place of the grid.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of eva.")
-@click.option(
-    "--missing",
-    type=click.Choice(get_args(Missing)),
-    default="masked",
-    show_default=True,
-    help="Leave out epochs that did not see a sample, or score it 0 in them.",
-)
+@flags.settings
+@flags.missing
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="WINDOWS.npz")
 def command(
     evidence: Path,

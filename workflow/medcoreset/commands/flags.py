@@ -1,14 +1,36 @@
-"""Command-line flags that the two training stages share."""
+"""Command-line flags that several stages share."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from medcoreset.evidence.evidence import Missing
+from medcoreset.methods.registry import Balance
 from medcoreset.training.options import TrainingOptions, type_of
 
 Command = Callable[..., None]
+
+dataset = click.option(
+    "--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz"
+)
+settings = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the method."
+)
+balance = click.option(
+    "--balance",
+    type=click.Choice(get_args(Balance)),
+    help="Select among all samples, or within each class; the default is the method's.",
+)
+missing = click.option(
+    "--missing",
+    type=click.Choice(get_args(Missing)),
+    default="masked",
+    show_default=True,
+    help="Leave out epochs that did not see a sample, or score it 0 in them.",
+)
 
 
 def job_flags(command: Command) -> Command:
@@ -56,18 +78,18 @@ def training_flags(command: Command) -> Command:
     """
     for option in reversed(dataclasses.fields(TrainingOptions)):
         name, kind = option.name.replace("_", "-"), type_of(option.name)
-        settings = {
+        given = {
             "default": option.default,
             "show_default": True,
             "help": option.metadata["help"],
         }
         if kind is bool:
-            flag = click.option(f"--{name}/--no-{name}", option.name, **settings)
+            flag = click.option(f"--{name}/--no-{name}", option.name, **given)
         else:
             if kind is tuple:
-                settings["default"] = ",".join(map(str, option.default))
-            settings["metavar"] = _metavar(kind, option.metadata["choices"])
-            flag = click.option(f"--{name}", option.name, type=str, **settings)
+                given["default"] = ",".join(map(str, option.default))
+            given["metavar"] = _metavar(kind, option.metadata["choices"])
+            flag = click.option(f"--{name}", option.name, type=str, **given)
         command = flag(command)
     return command
 
