@@ -18,7 +18,7 @@ from medcoreset.methods.registry import ranking
     cost="O(R·N) for R models, after their training",
     balance="class",
     departs="code of DeepCore divides a sample's gradient by the length of the batch it fell in, so "
-    "that those of the last, shorter batch score higher, and applies the softmax twice",
+    "that those of the last, shorter batch score higher",
     builds_on=(last_layer,),
 )
 def grand(
