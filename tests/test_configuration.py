@@ -52,6 +52,9 @@ def edited(tmp_path: Path):
         ),
         ({"methods": {"eva": {"length": 3, "early": 1, "late": 5}}}, ["methods.eva", "7", "6"]),
         ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
+        ({"methods": {"eva": {"window_pairs": [1, 5]}}}, ["window_pairs", "[1, 5]", "[[1, 190]]"]),
+        ({"methods": {"eva": {"length": 2, "window_pairs": []}}}, ["window_pairs", "[]"]),
+        ({"methods": {"random": None}}, ["methods.random", "None", "object"]),
         ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),
         ({"datasets": ["chestmnist"]}, ["datasets", "chestmnist", "multi-label"]),
         ({"networks": ["resnet19"]}, ["networks", "resnet19", "resnet18"]),
@@ -184,3 +187,8 @@ def test_own_data_is_a_file_or_a_folder_with_an_image_size(tmp_path):
 )
 def test_datasets_are_named_as_they_are_written(name, label):
     assert catalog.label(catalog.parse(name, ["my_data"])) == label
+
+
+def test_a_run_has_one_name_however_its_network_is_spelled(edited):
+    study = edited("experiments", networks=["lenet+width=6"], surrogate={"network": "lenet"})
+    assert study.experiments["tiny"]["networks"] == ["lenet"]

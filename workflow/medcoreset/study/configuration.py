@@ -119,10 +119,23 @@ class Study:
         found = {}
         for name, path in self._files("experiments").items():
             content = validated(read_yaml(path), "experiment", path)
-            content["methods"] = {key: entry or {} for key, entry in content["methods"].items()}
-            found[name] = Experiment(name, path, content)
+            found[name] = Experiment(name, path, content | self._canonical(content, path))
             self._check(found[name])
         return found
+
+    def _canonical(self, content: dict[str, Any], source: Path) -> dict[str, list[str]]:
+        """Return datasets and networks as paths spell them: one run has one name."""
+        own = self.config["datasets"]
+        return {
+            "datasets": [
+                _checked(f"{source}: datasets", catalog.parse, name, own).name
+                for name in content["datasets"]
+            ],
+            "networks": [
+                _checked(f"{source}: networks", networks.check, name)
+                for name in content["networks"]
+            ],
+        }
 
     def split_protocol(self, column: str) -> tuple[Protocol, str]:
         """Return the protocol and the reporting rule of `RECIPE` or `RECIPE:RULE`."""
@@ -153,7 +166,12 @@ class Study:
             raise UserError(f"{source}: window_pairs are of the method eva, not of {method}")
         if pairs == "published":
             official = experiment["published_as"].get(dataset, dataset)
-            pairs = [published_windows(official, rate, source)]
+            pairs = [[*published_windows(official, rate, source)]]
+        if not (isinstance(pairs, list) and pairs and all(map(_is_pair, pairs))):
+            raise UserError(
+                f"{source}.window_pairs is {pairs!r}, must be published or pairs of start epochs, "
+                "[[1, 190]]"
+            )
         candidates = [entry | {"early": early, "late": late} for early, late in pairs]
         return [_checked(source, methods.parse_options, method, each) for each in candidates]
 
@@ -188,15 +206,11 @@ class Study:
     def _check(self, experiment: Experiment) -> None:
         """Raise a UserError for whatever in an experiment does not exist or cannot be done."""
         source = experiment.source
-        for dataset in experiment["datasets"]:
-            _checked(f"{source}: datasets", catalog.parse, dataset, self.config["datasets"])
         for column in experiment["protocols"]:
             recipe, _, rule = column.partition(":")
             _known(f"{source}: protocols", "protocol", recipe, self.protocols)
             if rule:
                 _known(f"{source}: protocols", "reporting rule", rule, RULES)
-        for network in experiment["networks"]:
-            _checked(f"{source}: networks", networks.check, network)
         _checked(f"{source}: surrogate.network", lambda: experiment.surrogates)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
@@ -258,6 +272,10 @@ def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]
         f"{source}: no published windows for {dataset} at rate {rate:g} (listed: {listed}); "
         "give window_pairs: [[EARLY, LATE]]"
     )
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
 
 
 def _listed(value: Any) -> list[Any]:
