@@ -179,8 +179,8 @@ def test_own_data_is_a_file_or_a_folder_with_an_image_size(tmp_path):
     ("name", "label"),
     [
         ("organsmnist", "OrganSMNIST"),
-        ("dermamnist_64", "DermaMNIST, 64 pixels"),
-        ("fashionmnist+train=6000", "FashionMNIST, 6,000 training images"),
+        ("dermamnist_64", "DermaMNIST (64 pixels)"),
+        ("fashionmnist+train=6000", "FashionMNIST (6,000 training images)"),
         ("cifar10+val=0", "CIFAR-10"),
         ("my_data", "my_data"),
     ],

@@ -183,9 +183,9 @@ def label(identity: Identity) -> str:
     base, _, size = identity.base.partition("_")
     medmnist = f"{base[:-5].capitalize()}MNIST" if base in MEDMNIST else identity.base
     named = _LABELS.get(base, medmnist)
-    size = f", {size} pixels" if size and identity.source.reader == "medmnist" else ""
-    train = f", {identity.train:,} training images" if identity.train else ""
-    return f"{named}{size}{train}"
+    details = [f"{size} pixels"] if size and identity.source.reader == "medmnist" else []
+    details += [f"{identity.train:,} training images"] if identity.train else []
+    return f"{named} ({', '.join(details)})" if details else named
 
 
 def check_own_name(name: str) -> None:
