@@ -71,12 +71,13 @@ def command(
 
 
 def _last_layer(folder: Path, data: canonical.Dataset) -> np.ndarray:
-    from medcoreset.evidence import Evidence, gradient_norms
+    from medcoreset.evidence import Evidence
+    from medcoreset.evidence.gradients import Gradients
 
     evidence = Evidence.load(folder / "evidence")
     evidence.require("features", "final_probs", "labels")
     evidence.check_labels(data.train_labels)
-    return gradient_norms.last_layer(evidence)
+    return Gradients.of_last_layer(evidence).norms.cpu().numpy()
 
 
 def _all_layers(folder: Path, data: canonical.Dataset, device: str, threads: int) -> np.ndarray:

@@ -4,7 +4,6 @@ import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
-from medcoreset.evidence.gradient_norms import last_layer
 from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
 
@@ -19,7 +18,6 @@ from medcoreset.methods.registry import ranking
     balance="class",
     departs="code of DeepCore divides a sample's gradient by the length of the batch it fell in, so "
     "that those of the last, shorter batch score higher",
-    builds_on=(last_layer,),
 )
 def grand(
     evidence: Evidence,
@@ -36,8 +34,8 @@ def grand(
     """
     if evidence.given("gradient_norms"):
         return evidence["gradient_norms"].astype(np.float64).mean(axis=0)
-    if evidence.given("gradients"):
-        return np.linalg.norm(evidence["gradients"].astype(np.float64), axis=1)
-    if layers == "all":
+    if layers == "all" and not evidence.given("gradients"):
         raise UserError(f"grand: {evidence.name} lacks gradient_norms, which layers=all needs")
-    return last_layer(evidence)
+    from medcoreset.evidence.gradients import Gradients
+
+    return Gradients.of(evidence).norms.cpu().numpy()
