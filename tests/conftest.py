@@ -15,10 +15,13 @@ Snakemake = Callable[..., subprocess.CompletedProcess]
 
 @pytest.fixture(scope="session")
 def medical_data() -> Path:
-    """Folder of official MedMNIST files, named by the environment variable MEDCORESET_DATA."""
+    """Folder of official files, named by the environment variable MEDCORESET_DATA."""
     folder = os.environ.get("MEDCORESET_DATA")
     if not folder:
-        pytest.skip("set MEDCORESET_DATA to a folder with pneumoniamnist.npz and retinamnist.npz")
+        pytest.skip(
+            "set MEDCORESET_DATA to a folder with pneumoniamnist.npz, retinamnist.npz and "
+            "FashionMNIST/raw/"
+        )
     return Path(folder)
 
 

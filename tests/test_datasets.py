@@ -1,10 +1,8 @@
 """From sources to canonical files: digits, MedMNIST's official files, the user's own .npz."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +12,6 @@ from hypothesis.extra import numpy as hnp
 
 from medcoreset.datasets import canonical, catalog, sources
 from medcoreset.errors import UserError
-
-
-@pytest.fixture
-def data_dir() -> Path:
-    folder = os.environ.get("MEDCORESET_DATA")
-    if not folder:
-        pytest.skip("MEDCORESET_DATA names no folder with MedMNIST's official files")
-    return Path(folder)
 
 
 def medcoreset(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -188,32 +178,32 @@ def test_training_subset_is_stratified_and_part_of_the_whole():
     ("name", "counts", "channels", "classes"),
     [("pneumoniamnist", (4708, 524, 624), 1, 2), ("retinamnist", (1080, 120, 400), 3, 5)],
 )
-def test_official_files(data_dir, tmp_path, name, counts, channels, classes):
-    dataset = sources.read(name, data_dir=data_dir)
+def test_official_files(medical_data, tmp_path, name, counts, channels, classes):
+    dataset = sources.read(name, data_dir=medical_data)
     canonical.write(dataset, tmp_path / f"{name}.npz")
     loaded = canonical.load(tmp_path / f"{name}.npz")
     assert_equal(loaded, dataset)
     assert loaded.info["counts"] == dict(zip(canonical.SPLITS, counts, strict=True))
     assert (loaded.channels, loaded.classes, loaded.image_size) == (channels, classes, 28)
     assert loaded.info["licence"] == "CC BY 4.0"
-    with np.load(data_dir / f"{name}.npz") as official:
+    with np.load(medical_data / f"{name}.npz") as official:
         np.testing.assert_array_equal(loaded.test_images, official["test_images"])
         np.testing.assert_array_equal(loaded.test_labels, official["test_labels"][:, 0])
 
 
-def test_official_file_that_is_broken(data_dir, tmp_path):
-    content = (data_dir / "retinamnist.npz").read_bytes()
+def test_official_file_that_is_broken(medical_data, tmp_path):
+    content = (medical_data / "retinamnist.npz").read_bytes()
     (tmp_path / "retinamnist.npz").write_bytes(content[:-1000])
     with pytest.raises(UserError, match=r"retinamnist\.npz has MD5 .* not the official bd4c0672"):
         sources.read("retinamnist", data_dir=tmp_path)
 
 
-def test_official_file_from_a_mirror(data_dir, tmp_path):
+def test_official_file_from_a_mirror(medical_data, tmp_path):
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
     from threading import Thread
 
-    handler = partial(SimpleHTTPRequestHandler, directory=data_dir)
+    handler = partial(SimpleHTTPRequestHandler, directory=medical_data)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         mirror = f"http://127.0.0.1:{server.server_port}/"
@@ -222,7 +212,7 @@ def test_official_file_from_a_mirror(data_dir, tmp_path):
         with pytest.raises(UserError, match=r"/organsmnist\.npz: HTTP status 404"):
             sources.read("organsmnist", **options)
         server.shutdown()
-    assert_equal(dataset, sources.read("retinamnist", data_dir=data_dir))
+    assert_equal(dataset, sources.read("retinamnist", data_dir=medical_data))
     # And from then on without the network.
     assert_equal(dataset, sources.read("retinamnist", **options))
 

@@ -6,7 +6,6 @@ The originals' checksums and counts are replaced by those of the small files; al
 import gzip
 import hashlib
 import io
-import os
 import pickle
 import shutil
 import tarfile
@@ -232,16 +231,13 @@ def test_from_a_mirror(digits28, tmp_path):
     assert again.sha256 == dataset.sha256
 
 
-def test_real_fashionmnist():
-    folder = os.environ.get("MEDCORESET_DATA")
-    if not folder or not (Path(folder) / "FashionMNIST").is_dir():
-        pytest.skip("MEDCORESET_DATA names no folder with FashionMNIST/raw/")
-    dataset = sources.read("fashionmnist+train=6000", data_dir=folder)
+def test_real_fashionmnist(medical_data):
+    dataset = sources.read("fashionmnist+train=6000", data_dir=medical_data)
     assert [len(dataset.labels(split)) for split in canonical.SPLITS] == [6000, 6000, 10_000]
     assert np.bincount(dataset.train_labels).tolist() == [600] * 10
     assert np.bincount(dataset.val_labels).tolist() == [600] * 10
     assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
-    raw = (Path(folder) / "FashionMNIST/raw/t10k-images-idx3-ubyte").read_bytes()[16:]
+    raw = (medical_data / "FashionMNIST/raw/t10k-images-idx3-ubyte").read_bytes()[16:]
     assert dataset.test_images.tobytes() == raw
     assert dataset.info["class_names"][9] == "Ankle boot"
 

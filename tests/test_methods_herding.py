@@ -37,7 +37,10 @@ def test_each_class_is_herded_to_its_own_mean():
 def test_the_error_is_below_that_of_1000_random_subsets():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(500, 16)) ** 3
-    error = lambda chosen: np.linalg.norm(features[chosen].mean(axis=0) - features.mean(axis=0))  # noqa: E731
+
+    def error(chosen: np.ndarray) -> float:
+        return np.linalg.norm(features[chosen].mean(axis=0) - features.mean(axis=0))
+
     for count in (5, 25, 100):
         found = choose("herding", Evidence({"features": features}), count, balance="global")
         random = [error(rng.choice(500, count, replace=False)) for _ in range(1000)]

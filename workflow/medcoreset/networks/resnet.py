@@ -31,19 +31,14 @@ class Residual(nn.Module):
 
     expansion: int
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, residual: nn.Module, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        outputs = self.expansion * width
-        self.residual = self._residual(inputs, width, stride)
+        self.residual = residual
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )
-
-    @staticmethod
-    def _residual(inputs: int, width: int, stride: int) -> nn.Sequential:
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, expansion · width, H / stride, W / stride)."""
@@ -55,15 +50,15 @@ class BasicBlock(Residual):
 
     expansion = 1
 
-    @staticmethod
-    def _residual(inputs: int, width: int, stride: int) -> nn.Sequential:
-        return nn.Sequential(
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        residual = nn.Sequential(
             nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
         )
+        super().__init__(residual, inputs, width, stride)
 
 
 class Bottleneck(Residual):
@@ -71,9 +66,8 @@ class Bottleneck(Residual):
 
     expansion = 4
 
-    @staticmethod
-    def _residual(inputs: int, width: int, stride: int) -> nn.Sequential:
-        return nn.Sequential(
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        residual = nn.Sequential(
             nn.Conv2d(inputs, width, 1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
@@ -83,6 +77,7 @@ class Bottleneck(Residual):
             nn.Conv2d(width, 4 * width, 1, bias=False),
             nn.BatchNorm2d(4 * width),
         )
+        super().__init__(residual, inputs, 4 * width, stride)
 
 
 def _resnet(
