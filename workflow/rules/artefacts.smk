@@ -1,5 +1,7 @@
 """Tables and figures of an experiment.
 
+On a cluster they are made where Snakemake runs: each takes seconds, less than a submission.
+
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
 output: results/experiments/EXPERIMENT/: plan.json, table.csv, .md, .html, .tex, FIGURE.svg, .pdf, .png
 """
@@ -16,6 +18,7 @@ rule describe_experiment:
         "results/benchmarks/describe_experiment/{experiment}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    localrule: True
     threads: 1
     resources:
         mem_mb=jobs.scaled("draw", "mem_mb"),
@@ -50,6 +53,7 @@ rule make_table:
         "results/benchmarks/make_table/{experiment}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    localrule: True
     threads: 1
     resources:
         mem_mb=jobs.scaled("draw", "mem_mb"),
@@ -90,6 +94,7 @@ for figure in plan.FIGURES:
             f"results/benchmarks/draw_figure/{{experiment}}/{figure}.tsv"
         conda:
             "../../envs/analysis.yaml"
+        localrule: True
         threads: 1
         resources:
             mem_mb=jobs.scaled("draw", "mem_mb"),

@@ -1,5 +1,7 @@
 """Datasets in the canonical form.
 
+On a cluster this runs where Snakemake does, because compute nodes often have no Internet.
+
 input:  the official file in `data_dir`, an own file, or the network
 output: results/data/DATASET.npz and .json
 """
@@ -17,6 +19,7 @@ rule prepare_dataset:
         "results/benchmarks/prepare_dataset/{dataset}.tsv"
     conda:
         "../../envs/training.yaml"
+    localrule: True
     threads: jobs.resource("prepare", "threads")
     resources:
         mem_mb=jobs.scaled("prepare", "mem_mb"),

@@ -20,6 +20,8 @@ class Progress:
 
         self.total, self.done, self.began_with = iterations, done, done
         self.began_at = time.monotonic()
+        if done:
+            sys.stderr.write(f"{self.title}: going on from step {done} of {iterations}\n")
         self.bar = tqdm(
             total=iterations, initial=done, desc=self.title, unit="step", disable=not self.terminal
         )
