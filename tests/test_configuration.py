@@ -61,6 +61,10 @@ def edited(tmp_path: Path):
         ({"networks": ["lenet+depth=3"]}, ["networks", "depth", "width"]),
         ({"protocols": ["cleen"]}, ["protocols", "'cleen'", "clean"]),
         ({"protocols": ["tiny:best"]}, ["protocols", "'best'", "best_val"]),
+        (
+            {"datasets": ["cifar10+val=0"]},
+            ["protocols", "tiny:published", "validation", "cifar10+val=0"],
+        ),
         ({"figures": ["pie"]}, ["figures", "'pie'", "gallery"]),
         ({"published": ["eva_table9"]}, ["published", "'eva_table9'", "eva_table1"]),
         ({"surrogate": {"network": "lenet", "epoch": 3}}, ["surrogate", "'epoch'", "epochs"]),

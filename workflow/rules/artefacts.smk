@@ -4,27 +4,29 @@ On a cluster they are made where Snakemake runs: each takes seconds, less than a
 
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
 output: results/experiments/EXPERIMENT/: plan.json, table.csv, .md, .html, .tex, FIGURE.svg, .pdf, .png
+
+What the study's and the published files say is compared, as digests, and neither how it is written
+nor where it lies: Snakemake does not compare a parameter that is a function of the output.
 """
 
 
 rule describe_experiment:
-    input:
-        lambda wildcards: jobs.experiment_files(wildcards.experiment),
     output:
         plan=f"{plan.EXPERIMENT}/plan.json",
     log:
         "results/logs/describe_experiment/{experiment}.log",
     benchmark:
         "results/benchmarks/describe_experiment/{experiment}.tsv"
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
-    localrule: True
     threads: 1
     resources:
         mem_mb=jobs.scaled("draw", "mem_mb"),
         runtime=jobs.scaled("draw", "runtime"),
     params:
-        studies=jobs.studies_flags(),
+        content=lambda wildcards: jobs.plan_digest(wildcards.experiment),
+        studies=lambda wildcards, output: jobs.studies_flags(),
     message:
         "Resolving the plan of {wildcards.experiment}"
     shell:
@@ -36,7 +38,6 @@ rule make_table:
     input:
         metrics=lambda wildcards: plan.metrics(study, study.experiments[wildcards.experiment]),
         plan=f"{plan.EXPERIMENT}/plan.json",
-        published=configuration.PUBLISHED_TABLES,
     output:
         csv=f"{plan.EXPERIMENT}/table.csv",
         html=report(
@@ -51,16 +52,17 @@ rule make_table:
         "results/logs/make_table/{experiment}.log",
     benchmark:
         "results/benchmarks/make_table/{experiment}.tsv"
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
-    localrule: True
     threads: 1
     resources:
         mem_mb=jobs.scaled("draw", "mem_mb"),
         runtime=jobs.scaled("draw", "runtime"),
     params:
-        published=lambda wildcards, input: " ".join(
-            f"--published {path}" for path in input.published
+        numbers=lambda wildcards: jobs.published_digest(wildcards.experiment),
+        published=lambda wildcards, output: " ".join(
+            f"--published {path}" for path in configuration.PUBLISHED_TABLES
         ),
         out=lambda wildcards, output: Path(output.csv).parent,
     message:
@@ -92,9 +94,9 @@ for figure in plan.FIGURES:
             f"results/logs/draw_figure/{{experiment}}/{figure}.log",
         benchmark:
             f"results/benchmarks/draw_figure/{{experiment}}/{figure}.tsv"
+        localrule: True
         conda:
             "../../envs/analysis.yaml"
-        localrule: True
         threads: 1
         resources:
             mem_mb=jobs.scaled("draw", "mem_mb"),

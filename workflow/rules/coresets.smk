@@ -9,7 +9,6 @@ rule select_coresets:
     input:
         unpack(lambda wildcards: jobs.selection_inputs(wildcards)),
         dataset=plan.DATASET,
-        code=lambda wildcards: jobs.method_sources(wildcards.variant),
     output:
         coresets=directory(plan.CORESETS),
     log:
@@ -23,11 +22,12 @@ rule select_coresets:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
     params:
+        code=lambda wildcards: jobs.method_code(wildcards.variant),
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
         evidence=lambda wildcards, input: optional_flags(
             scores=input.get("scores"), evidence=input.get("evidence")
         ),
-        protocol=lambda wildcards: jobs.selection_flags(wildcards.protocol),
+        protocol=lambda wildcards: jobs.selection_flags(wildcards),
         seeds=lambda wildcards: seed_list(wildcards.seeds),
     message:
         "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"

@@ -41,7 +41,6 @@ rule score_samples:
     input:
         dataset=plan.DATASET,
         evidence=jobs.score_evidence,
-        code=lambda wildcards: jobs.method_sources(wildcards.variant),
     output:
         scores=plan.SCORES,
     log:
@@ -55,21 +54,21 @@ rule score_samples:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
     params:
+        code=lambda wildcards: jobs.method_code(wildcards.variant),
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
         evidence=lambda wildcards, input: " ".join(f"--evidence {path}" for path in input.evidence),
-        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
+        missing=lambda wildcards: jobs.missing_flags(wildcards.protocol, wildcards.variant),
     message:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
         "python -m medcoreset score {params.method} --dataset {input.dataset}"
-        " {params.evidence} --missing {params.missing} --out {output.scores} > {log} 2>&1"
+        " {params.evidence} {params.missing} --out {output.scores} > {log} 2>&1"
 
 
 rule score_windows:
     input:
         dataset=plan.DATASET,
         evidence=f"{plan.SURROGATE}/evidence",
-        code=jobs.method_sources("eva"),
     output:
         windows=plan.WINDOWS,
     log:
@@ -83,9 +82,10 @@ rule score_windows:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
     params:
-        missing=lambda wildcards: study.protocols[wildcards.protocol].missing,
+        code=jobs.method_code("eva"),
+        missing=lambda wildcards: jobs.missing_flags(wildcards.protocol, "eva"),
     message:
         "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"
     shell:
         "python -m medcoreset windows --dataset {input.dataset} --evidence {input.evidence}"
-        " --missing {params.missing} --out {output.windows} > {log} 2>&1"
+        " {params.missing} --out {output.windows} > {log} 2>&1"

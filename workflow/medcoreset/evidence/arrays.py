@@ -62,3 +62,8 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 COMPUTED = ("gradient_norms", "perturbations")
 """Arrays that a surrogate's training does not leave behind: the stage `evidence` computes them."""
+
+
+def per_epoch(name: str) -> bool:
+    """Whether an array has a value for each epoch that does not exist where it left a sample out."""
+    return ARRAYS[name].shape[:2] == ("T", "N") and name not in ("seen", "correct")

@@ -86,7 +86,12 @@ class Study:
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
         """Protocols by name, with the values of those that they extend."""
-        return {name: self._protocol(name) for name in self.protocol_files}
+        found: dict[str, Protocol] = {}
+        for name in self.protocol_files:
+            # Ancestors first, so that a mistake is said to be in the file that has it.
+            for each in reversed(self.lineage(name)):
+                found[each] = found.get(each) or self._protocol(each)
+        return found
 
     def lineage(self, name: str) -> list[str]:
         """Return a protocol's name and those of the protocols that it extends, nearest first."""
@@ -211,6 +216,7 @@ class Study:
             _known(f"{source}: protocols", "protocol", recipe, self.protocols)
             if rule:
                 _known(f"{source}: protocols", "reporting rule", rule, RULES)
+            self._check_val(experiment, column)
         _checked(f"{source}: surrogate.network", lambda: experiment.surrogates)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
@@ -219,6 +225,17 @@ class Study:
         for key in experiment["methods"]:
             _known(f"{source}: methods", "method", self.method_of(experiment, key), methods.METHODS)
             self._check_options(experiment, key)
+
+    def _check_val(self, experiment: Experiment, column: str) -> None:
+        rule = self.split_protocol(column)[1]
+        for dataset in experiment["datasets"] if RULES[rule].needs_val else []:
+            identity = catalog.parse(dataset, self.config["datasets"])
+            # Own files may bring a validation split, which nothing is held out for either.
+            if identity.val == 0 and identity.source is not catalog.OWN:
+                raise UserError(
+                    f"{experiment.source}: protocols: {column} is reported by {rule}, which looks "
+                    f"at validation data, and {dataset} has none"
+                )
 
     def _check_options(self, experiment: Experiment, key: str) -> None:
         method = methods.get(self.method_of(experiment, key))
@@ -259,6 +276,11 @@ def load(config: Mapping[str, Any]) -> Study:
 def published_tables() -> set[str]:
     """Return the names of the tables in config/published/."""
     return {row["table"] for path in PUBLISHED_TABLES for row in _rows(path)}
+
+
+def published_rows(tables: list[str]) -> list[dict[str, str]]:
+    """Return the published numbers of these tables."""
+    return [row for path in PUBLISHED_TABLES for row in _rows(path) if row["table"] in tables]
 
 
 def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]:

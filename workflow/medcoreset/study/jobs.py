@@ -1,21 +1,25 @@
 """What each rule passes to its job: inputs, flags and resources, read back from the wildcards."""
 
+import hashlib
+import json
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from medcoreset import methods
 from medcoreset.datasets import catalog
-from medcoreset.evidence.arrays import COMPUTED
+from medcoreset.evidence.arrays import COMPUTED, per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study import plan
-from medcoreset.study.configuration import Study, split_surrogate
+from medcoreset.study.configuration import Study, published_rows, split_surrogate
 from medcoreset.study.schema import ROOT
-from medcoreset.training.options import as_flags
+from medcoreset.training.options import TrainingOptions, as_flags
+from medcoreset.training.reporting import ALWAYS
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,14 @@ class Jobs:
     def surrogate_flags(self, protocol: str, surrogate: str) -> str:
         """Return the seed and the training options of a surrogate."""
         training = self.study.surrogate_training(self.study.protocols[protocol], surrogate)
-        return f"--seed {split_surrogate(surrogate)[1]['seed']} {as_flags(training)}".strip()
+        flags = as_flags(_without(training, "report", "weighted_loss"))
+        return f"--seed {split_surrogate(surrogate)[1]['seed']} {flags}".strip()
 
     def training_flags(self, protocol: str) -> str:
-        """Return the training options of a coreset run."""
-        return as_flags(self.study.protocols[protocol].training)
+        """Return the training options of a coreset run, of which no dynamics are recorded."""
+        training = self.study.protocols[protocol].training
+        report = ["report"] if training.report in ALWAYS else []
+        return as_flags(_without(training, "record", *report))
 
     def training_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return the coresets of a run; the full training set has none."""
@@ -81,9 +88,9 @@ class Jobs:
         name, options = variants.parse(variant)
         return " ".join([name, *(f"--set {key}={value}" for key, value in options.items())])
 
-    def method_sources(self, variant: str) -> list[str]:
-        """Return the files whose change changes the method."""
-        return [str(path) for path in methods.get(variants.parse(variant)[0]).sources]
+    def method_code(self, variant: str) -> str:
+        """Return the SHA-256 of the files whose change changes the method, wherever they lie."""
+        return _code_digest(methods.get(variants.parse(variant)[0]).sources)
 
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
         """Return the folders of the surrogates that a method's own evidence is computed from.
@@ -132,23 +139,36 @@ class Jobs:
             return {"scores": plan.SCORES.format(**wildcards)}
         return {"evidence": plan.SURROGATE.format(**wildcards) + "/evidence"}
 
-    def selection_flags(self, protocol: str) -> str:
+    def selection_flags(self, wildcards: Any) -> str:
         """Return how many samples a protocol selects, and from what."""
-        chosen = self.study.protocols[protocol]
-        names = ("rounding", "balance", "missing")
-        return _flags({name: getattr(chosen, name) for name in names})
+        chosen = self.study.protocols[wildcards.protocol]
+        flags = _flags({"rounding": chosen.rounding, "balance": chosen.balance})
+        if "evidence" not in self.selection_inputs(wildcards):
+            return flags
+        return f"{flags} {self.missing_flags(wildcards.protocol, wildcards.variant)}".strip()
+
+    def missing_flags(self, protocol: str, variant: str) -> str:
+        """Return what an epoch that left a sample out counts, for methods that look at epochs."""
+        name, options = variants.parse(variant)
+        if not any(map(per_epoch, methods.get(name).needed(options))):
+            return ""
+        return _flags({"missing": self.study.protocols[protocol].missing})
 
     def studies_flags(self) -> str:
         """Return the further folders of experiments and protocols, and the own datasets."""
         folders = [f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders]
         return " ".join([*folders, *(f"--own {name}" for name in self.study.config["datasets"])])
 
-    def experiment_files(self, experiment: str) -> list[Path]:
-        """Return the files that an experiment's plan is read from."""
-        chosen = self.study.experiments[experiment]
-        recipes = {self.study.split_protocol(column)[0].name for column in chosen["protocols"]}
-        names = dict.fromkeys(name for recipe in recipes for name in self.study.lineage(recipe))
-        return [chosen.source, *(self.study.protocol_files[name] for name in names)]
+    def plan_digest(self, experiment: str) -> str:
+        """Return the SHA-256 of what an experiment's plan holds.
+
+        An edit of its file, or of a protocol's, that leaves the plan as it was is no change.
+        """
+        return _digest(plan.specification(self.study, self.study.experiments[experiment]))
+
+    def published_digest(self, experiment: str) -> str:
+        """Return the SHA-256 of the published numbers that an experiment's table shows."""
+        return _digest(published_rows(self.study.experiments[experiment]["published"]))
 
     def figure_inputs(self, wildcards: Any, figure: str) -> list[str]:
         """Return the files that a figure is drawn from, besides the plan."""
@@ -179,3 +199,18 @@ def _flags(values: dict[str, Any]) -> str:
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items()
     )
+
+
+def _without(options: TrainingOptions, *names: str) -> TrainingOptions:
+    """Return the options with those that have no effect at their defaults."""
+    defaults = TrainingOptions()
+    return replace(options, **{name: getattr(defaults, name) for name in names})
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code_digest(paths: tuple[Path, ...]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
