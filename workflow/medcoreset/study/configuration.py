@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +197,10 @@ class Study:
 
     def surrogate_training(self, protocol: Protocol, surrogate: str) -> TrainingOptions:
         """Return how a surrogate is trained under a protocol."""
-        epochs = split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
-        return replace(protocol.surrogate, epochs=epochs)
+        return replace(protocol.surrogate, epochs=self._surrogate_epochs(protocol, surrogate))
+
+    def _surrogate_epochs(self, protocol: Protocol, surrogate: str) -> int:
+        return split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
 
     def _files(self, kind: str) -> dict[str, Path]:
         found: dict[str, Path] = {}
@@ -239,16 +242,15 @@ class Study:
 
     def _check_options(self, experiment: Experiment, key: str) -> None:
         method = methods.get(self.method_of(experiment, key))
-        surrogates = self.surrogates_of(experiment, key)
-        for dataset in experiment["datasets"]:
-            for column in experiment["protocols"]:
-                protocol, _ = self.split_protocol(column)
-                for rate in experiment["rates"]:
-                    for options in self.options(experiment, key, dataset, protocol.name, rate):
-                        for surrogate in surrogates if method.check_epochs else []:
-                            epochs = self.surrogate_training(protocol, surrogate).epochs
-                            source = f"{experiment.source}: methods.{key}"
-                            _checked(source, method.check_epochs, epochs, **options)
+        surrogates = self.surrogates_of(experiment, key) if method.check_epochs else []
+        source = f"{experiment.source}: methods.{key}"
+        protocols = {self.split_protocol(column)[0].name for column in experiment["protocols"]}
+        for name in sorted(protocols):
+            lengths = {self._surrogate_epochs(self.protocols[name], each) for each in surrogates}
+            for dataset, rate in product(experiment["datasets"], experiment["rates"]):
+                for options in self.options(experiment, key, dataset, name, rate):
+                    for epochs in lengths:
+                        _checked(source, method.check_epochs, epochs, **options)
 
 
 def load(config: Mapping[str, Any]) -> Study:
