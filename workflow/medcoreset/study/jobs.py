@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from medcoreset.methods import variants
 from medcoreset.study import plan
 from medcoreset.study.configuration import Study, published_rows, split_surrogate
 from medcoreset.study.schema import ROOT
-from medcoreset.training.options import TrainingOptions, as_flags
+from medcoreset.training.options import as_flags
 from medcoreset.training.reporting import ALWAYS
 
 
@@ -68,14 +68,14 @@ class Jobs:
     def surrogate_flags(self, protocol: str, surrogate: str) -> str:
         """Return the seed and the training options of a surrogate."""
         training = self.study.surrogate_training(self.study.protocols[protocol], surrogate)
-        flags = as_flags(_without(training, "report", "weighted_loss"))
+        flags = as_flags(training, without=("report", "weighted_loss"))
         return f"--seed {split_surrogate(surrogate)[1]['seed']} {flags}".strip()
 
     def training_flags(self, protocol: str) -> str:
         """Return the training options of a coreset run, of which no dynamics are recorded."""
         training = self.study.protocols[protocol].training
-        report = ["report"] if training.report in ALWAYS else []
-        return as_flags(_without(training, "record", *report))
+        report = ("report",) if training.report in ALWAYS else ()
+        return as_flags(training, without=("record", *report))
 
     def training_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return the coresets of a run; the full training set has none."""
@@ -199,12 +199,6 @@ def _flags(values: dict[str, Any]) -> str:
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items()
     )
-
-
-def _without(options: TrainingOptions, *names: str) -> TrainingOptions:
-    """Return the options with those that have no effect at their defaults."""
-    defaults = TrainingOptions()
-    return replace(options, **{name: getattr(defaults, name) for name in names})
 
 
 def _digest(content: Any) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -116,12 +116,15 @@ class TrainingOptions:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
 
-def as_flags(options: TrainingOptions) -> str:
-    """Return the command-line flags of the options that differ from their defaults."""
+def as_flags(options: TrainingOptions, *, without: Collection[str] = ()) -> str:
+    """Return the command-line flags of the options that differ from their defaults.
+
+    Those named by `without` are left out: they change nothing in what the flags are for.
+    """
     flags = []
     for option in dataclasses.fields(options):
         value, name = getattr(options, option.name), option.name.replace("_", "-")
-        if value == option.default:
+        if value == option.default or option.name in without:
             continue
         if isinstance(value, bool):
             flags.append(f"--{name}" if value else f"--no-{name}")
