@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,8 @@ def exhaustive(distances: np.ndarray, start: list[int], count: int) -> list[int]
 
 def of_matrix(distances: np.ndarray) -> Dissimilarity:
     """Return any distances as they are, in exact arithmetic if they are small integers."""
-    return Dissimilarity(np.zeros(len(distances)), -distances, np.eye(len(distances)))
+    left = torch.tensor(-distances)
+    return Dissimilarity(left.new_zeros(len(left)), left, torch.eye(len(left), dtype=left.dtype))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def oracle() -> dict[str, np.ndarray]:
     return oracles.load("kcenter")
 
 
-@pytest.fixture(params=[3, 17, 1024])
+@pytest.fixture(params=[3, 17, 512])
 def pool(request, monkeypatch) -> int:
     """Pools that are emptied by few picks, and one that holds all samples of a test."""
     monkeypatch.setattr(traversal, "POOL", request.param)
@@ -77,8 +79,9 @@ def test_euclidean_by_brute_force(pool):
     features = arrays_of(120, size=8)["features"].astype(np.float32) + 1000
     exact = features.astype(np.float64)
     squares = ((exact[:, None] - exact) ** 2).sum(axis=2)
-    np.testing.assert_allclose(squared_euclidean(features).to(np.arange(120)), squares, atol=1e-9)
-    found = farthest_first(squared_euclidean(features), [7], 120)
+    between = squared_euclidean(Evidence({"features": features}))
+    np.testing.assert_allclose(between.to(), squares, atol=1e-9)
+    found = farthest_first(between, [7], 120)
     assert list(found) == exhaustive(squares, [7], 120)
 
 
@@ -86,22 +89,20 @@ def test_symmetric_kl_by_brute_force(pool):
     p = evidence_of(120)["final_probs"]
     ratio = np.log(p[:, None] / p)
     kl = (p[:, None] * ratio).sum(axis=2)
-    np.testing.assert_allclose(symmetric_kl(p).to(np.arange(120)), (kl + kl.T) / 2, atol=1e-12)
+    evidence = Evidence({"final_probs": p})
+    np.testing.assert_allclose(symmetric_kl(evidence).to(), (kl + kl.T) / 2, atol=1e-12)
     found = choose(
-        "contextual_diversity", Evidence({"final_probs": p}), 60, balance="global",
-        options={"first": 7},
-    ).indices  # fmt: skip
+        "contextual_diversity", evidence, 60, balance="global", options={"first": 7}
+    ).indices
     assert list(found) == exhaustive((kl + kl.T) / 2, [7], 60)
 
 
 def test_symmetric_kl_of_probabilities_that_are_zero():
-    corners = np.repeat(np.eye(3), 2, axis=0)
-    distances = symmetric_kl(corners).to(np.arange(6))
-    assert np.isfinite(distances).all()
-    assert np.abs(np.diag(distances)).max() < 1e-12
-    chosen = choose(
-        "contextual_diversity", Evidence({"final_probs": corners}), 3, balance="global"
-    ).indices
+    corners = Evidence({"final_probs": np.repeat(np.eye(3), 2, axis=0)})
+    distances = symmetric_kl(corners).to()
+    assert distances.isfinite().all()
+    assert distances.diagonal().abs().max() < 1e-12
+    chosen = choose("contextual_diversity", corners, 3, balance="global").indices
     assert len(set(chosen // 2)) == 3  # one of each, no copy
 
 

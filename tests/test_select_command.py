@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from medcoreset.__main__ import cli
@@ -142,6 +143,33 @@ def test_selecting_does_not_wait_for_torch(evidence, tmp_path):
     command = ["select", "aum", str(evidence), "--rate", "0.5", "--out", str(out)]
     subprocess.run([sys.executable, "-c", program, *command], check=True)
     assert out.exists()
+
+
+@pytest.mark.parametrize("stage", ["select", "score", "coreset"])
+def test_a_stage_computes_on_the_device_and_the_threads_it_is_given(
+    stage, folder, dataset, tmp_path, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    np.save(folder / "features.npy", rng.normal(size=(N, 4)))
+    np.save(folder / "final_probs.npy", statistics.softmax(rng.normal(size=(N, C))))
+    of_dataset = ["--dataset", dataset, "--evidence", folder]
+    command = {
+        "select": ["select", "cal", folder, "--count", 9],
+        "score": ["score", "cal", *of_dataset],
+        "coreset": ["coreset", "cal", *of_dataset, "--rate", 0.2, "--seeds", 0],
+    }[stage]
+    limits = []
+    monkeypatch.setattr(torch, "set_num_threads", limits.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    out = tmp_path / "out.npz"
+    with pytest.raises(UserError, match="cuda is not available"):
+        run(*command, "--device", "cuda", "--out", out)
+    assert not out.exists()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    run(*command, "--device", "cpu", "--threads", 3, "--out", out)
+    assert out.exists()
+    assert limits[0] == 1
+    assert set(limits[1:]) == {3}
 
 
 def test_methods_are_listed():

@@ -21,6 +21,7 @@ rule select_coresets:
     resources:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
+        gpu=jobs.resource("score", "gpu"),
     params:
         code=lambda wildcards: jobs.method_code(wildcards.variant),
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
@@ -29,9 +30,11 @@ rule select_coresets:
         ),
         protocol=lambda wildcards: jobs.selection_flags(wildcards),
         seeds=lambda wildcards: seed_list(wildcards.seeds),
+        device=study.config["device"],
     message:
         "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
         "python -m medcoreset coreset {params.method} --dataset {input.dataset} {params.evidence}"
         " --rate {wildcards.rate} {params.protocol} --seeds {params.seeds}"
+        " --device {params.device} --threads {threads}"
         " --out {output.coresets} > {log} 2>&1"

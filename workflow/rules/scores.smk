@@ -53,16 +53,20 @@ rule score_samples:
     resources:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
+        gpu=jobs.resource("score", "gpu"),
     params:
         code=lambda wildcards: jobs.method_code(wildcards.variant),
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
         evidence=lambda wildcards, input: " ".join(f"--evidence {path}" for path in input.evidence),
         missing=lambda wildcards: jobs.missing_flags(wildcards.protocol, wildcards.variant),
+        device=study.config["device"],
     message:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
         "python -m medcoreset score {params.method} --dataset {input.dataset}"
-        " {params.evidence} {params.missing} --out {output.scores} > {log} 2>&1"
+        " {params.evidence} {params.missing}"
+        " --device {params.device} --threads {threads}"
+        " --out {output.scores} > {log} 2>&1"
 
 
 rule score_windows:

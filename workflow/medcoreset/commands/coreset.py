@@ -33,6 +33,8 @@ from medcoreset.selection.select import check_scores, select
 @flags.balance
 @flags.settings
 @flags.missing
+@flags.device
+@flags.threads
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
 def command(
     method: str,
@@ -45,6 +47,8 @@ def command(
     balance: Balance | None,
     settings: tuple[str, ...],
     missing: Missing,
+    device: str,
+    threads: int,
     out: Path,
 ) -> None:
     """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
@@ -55,7 +59,9 @@ def command(
     if evidence is None:
         arrays = Evidence({"labels": labels}, name=info["name"])
     else:
-        arrays = Evidence.load(evidence, name=info["name"], missing=missing)
+        arrays = Evidence.load(
+            evidence, name=info["name"], missing=missing, device=device, threads=threads
+        )
         arrays.check_labels(labels)
     given = None
     if scores is not None:

@@ -38,8 +38,8 @@ from medcoreset.errors import UserError
     show_default=True,
     help="Steps of the search for perturbations.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@flags.device
+@flags.threads
 def command(
     kind: str,
     dataset: Path,
@@ -65,16 +65,16 @@ def command(
     elif layers == "all":
         values = np.stack([_all_layers(folder, data, device, threads) for folder in surrogates])
     else:
-        values = np.stack([_last_layer(folder, data) for folder in surrogates])
+        values = np.stack([_last_layer(folder, data, device, threads) for folder in surrogates])
     with replacing(out) as temporary:
         np.save(temporary, values, allow_pickle=False)
 
 
-def _last_layer(folder: Path, data: canonical.Dataset) -> np.ndarray:
+def _last_layer(folder: Path, data: canonical.Dataset, device: str, threads: int) -> np.ndarray:
     from medcoreset.evidence import Evidence
     from medcoreset.evidence.gradients import Gradients
 
-    evidence = Evidence.load(folder / "evidence")
+    evidence = Evidence.load(folder / "evidence", device=device, threads=threads)
     evidence.require("features", "final_probs", "labels")
     evidence.check_labels(data.train_labels)
     return Gradients.of_last_layer(evidence).norms.cpu().numpy()

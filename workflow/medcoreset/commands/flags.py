@@ -32,6 +32,17 @@ missing = click.option(
     help="Leave out epochs that did not see a sample, or score it 0 in them.",
 )
 
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto: cuda if there is one.",
+)
+threads = click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads."
+)
+
 
 def job_flags(command: Command) -> Command:
     """Decorate a command with the flags of where and on what a job runs."""
@@ -44,20 +55,8 @@ def job_flags(command: Command) -> Command:
             show_default=True,
             help="time between two checkpoints",
         ),
-        click.option(
-            "--threads",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            help="CPU threads",
-        ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda"]),
-            default="auto",
-            show_default=True,
-            help="where to train; auto: cuda if there is one",
-        ),
+        threads,
+        device,
         click.option("--network", required=True, help="network id, such as resnet18+width=8"),
         click.option("--protocol", required=True, help="name of the protocol, for the record"),
         click.option(

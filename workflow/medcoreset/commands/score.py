@@ -26,6 +26,8 @@ from medcoreset.selection.select import score
 @flags.dataset
 @flags.settings
 @flags.missing
+@flags.device
+@flags.threads
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SCORES.npz")
 def command(
     method: str,
@@ -33,13 +35,17 @@ def command(
     dataset: Path,
     settings: tuple[str, ...],
     missing: Missing,
+    device: str,
+    threads: int,
     out: Path,
 ) -> None:
     """Score every training sample by METHOD."""
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)
-    arrays = Evidence.load(*folders, name=info["name"], missing=missing)
+    arrays = Evidence.load(
+        *folders, name=info["name"], missing=missing, device=device, threads=threads
+    )
     arrays.check_labels(canonical.load_labels(dataset))
     scores = score(chosen, arrays, options)
     write_scores(out, scores, method, chosen.scoring(options), info["sha256"])

@@ -23,6 +23,8 @@ from medcoreset.selection.select import select
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @flags.settings
 @flags.missing
+@flags.device
+@flags.threads
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SELECTION.npz")
 def command(
     method: str,
@@ -33,6 +35,8 @@ def command(
     seed: int,
     settings: tuple[str, ...],
     missing: Missing,
+    device: str,
+    threads: int,
     out: Path,
 ) -> None:
     """Select a coreset by METHOD from the arrays in EVIDENCE, an .npz file or a folder of .npy."""
@@ -40,6 +44,6 @@ def command(
     options = chosen.parse_options(split_settings(settings))
     if (rate is None) == (count is None):
         raise UserError("give either --rate or --count")
-    arrays = Evidence.load(evidence, missing=missing)
+    arrays = Evidence.load(evidence, missing=missing, device=device, threads=threads)
     size = budget(rate, len(arrays)) if count is None else count
     write_selection(out, select(chosen, arrays, size, balance=balance, seed=seed, options=options))

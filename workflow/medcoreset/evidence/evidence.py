@@ -4,7 +4,7 @@ import copy
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import checks
 from medcoreset.evidence.arrays import ARRAYS, RECIPES
 from medcoreset.evidence.statistics import STATISTICS, softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Missing = Literal["masked", "zero"]
 
@@ -28,6 +31,9 @@ class Evidence:
 
     `missing` says what a statistic is in an epoch that did not record the sample: `masked` leaves
     the epoch out for that sample; `zero` scores it 0, as EVA's authors do.
+
+    `device` (`auto`, `cpu` or `cuda`) and `threads` (None: torch's own number) say on what methods
+    compute with tensors of it.
     """
 
     def __init__(
@@ -36,9 +42,13 @@ class Evidence:
         *,
         name: str = "evidence",
         missing: Missing = "masked",
+        device: str = "auto",
+        threads: int | None = None,
     ) -> None:
         self.name = name
         self.missing = missing
+        self.device = device
+        self.threads = threads
         self._arrays = {key: array for key, array in arrays.items() if key in ARRAYS}
         self._sizes = checks.sizes(name, self._arrays)
         self._rows: np.ndarray | None = None
@@ -47,12 +57,11 @@ class Evidence:
         checks.values(name, self._arrays, in_memory)
 
     @classmethod
-    def load(
-        cls, *paths: str | Path, name: str | None = None, missing: Missing = "masked"
-    ) -> "Evidence":
+    def load(cls, *paths: str | Path, name: str | None = None, **how: Any) -> "Evidence":
         """Return the evidence in `.npz` files and in folders of `.npy` files (memory-mapped).
 
-        Raises UserError if a path is neither, or holds something that evidence cannot be.
+        `how` is as for `Evidence`. Raises UserError if a path is neither, or holds something that
+        evidence cannot be.
         """
         arrays: dict[str, np.ndarray] = {}
         for path in map(Path, paths):
@@ -60,7 +69,7 @@ class Evidence:
             if not found:
                 raise UserError(f"{path} holds no evidence (known arrays: {', '.join(ARRAYS)})")
             arrays |= found
-        return cls(arrays, name=name or str(paths[0]), missing=missing)
+        return cls(arrays, name=name or str(paths[0]), **how)
 
     def __len__(self) -> int:
         """Return N."""
@@ -148,6 +157,19 @@ class Evidence:
         if name == "final_probs" and "logits" in self._arrays:
             return softmax(self["logits"])
         raise self._lacks(name)
+
+    def tensor(self, name: str) -> "Tensor":
+        """Return an array whole, float64, on the device on which methods compute.
+
+        It is a copy, which may be changed. Raises UserError if there is no such device.
+        """
+        # Here, since most methods do without torch, which takes seconds to start.
+        import torch
+
+        from medcoreset.training.device import resolve
+
+        device = resolve(self.device, self.threads)
+        return torch.as_tensor(np.array(self[name], dtype=np.float64), device=device)
 
     def take(self, indices: np.ndarray) -> "Evidence":
         """Return the evidence about the samples `indices` alone, int (n,), numbered 0 … n−1.

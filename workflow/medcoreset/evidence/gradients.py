@@ -13,12 +13,6 @@ Samples = Tensor | slice | list[int]
 ALL = slice(None)
 
 
-def on_device(array: np.ndarray) -> Tensor:
-    """Return an array as float64, on the GPU if torch sees one (CUDA_VISIBLE_DEVICES decides)."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.as_tensor(np.asarray(array, dtype=np.float64), device=device)
-
-
 @dataclass(frozen=True)
 class Gradients:
     """Gradients g_i = left_i ⊗ right_i of N samples; the product is never written out.
@@ -38,15 +32,15 @@ class Gradients:
         """Return the evidence's `gradients`, or those of the last layer if none are given."""
         if not evidence.given("gradients"):
             return cls.of_last_layer(evidence)
-        right = on_device(evidence["gradients"])
+        right = evidence.tensor("gradients")
         return cls(right.new_ones(len(right), 1), right)
 
     @classmethod
     def of_last_layer(cls, evidence: Evidence) -> Self:
         """Return the gradients from `features`, `final_probs` and `labels`."""
-        left = on_device(evidence["final_probs"]).clone()
+        left = evidence.tensor("final_probs")
         left[np.arange(len(left)), evidence["labels"]] -= 1
-        return cls(left, with_bias(evidence["features"]))
+        return cls(left, with_bias(evidence.tensor("features")))
 
     def __len__(self) -> int:
         """Return N."""
@@ -75,9 +69,9 @@ class Gradients:
         return (self.right @ direction.T).mul_(self.left).sum(dim=1)
 
 
-def with_bias(features: np.ndarray) -> Tensor:
+def with_bias(features: Tensor) -> Tensor:
     """Return [1, h] (n, 1 + D) of features h (n, D): the inputs of the last layer's parameters."""
-    return torch.nn.functional.pad(on_device(features), (1, 0), value=1.0)
+    return torch.nn.functional.pad(features, (1, 0), value=1.0)
 
 
 def _unit(vectors: Tensor) -> Tensor:

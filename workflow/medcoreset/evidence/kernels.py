@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
-from medcoreset.evidence.gradients import Gradients, Samples, on_device
+from medcoreset.evidence.gradients import Gradients, Samples
 
 # A kernel that takes no more than this is computed once (float64: up to 11,585 samples); the rows
 # of a larger one are computed whenever they are asked for.
@@ -70,7 +70,7 @@ def similarity(evidence: Evidence) -> Kernel:
     if not evidence.given("similarity"):
         unit = Gradients.of(evidence).unit()
         return Kernel(lambda rows: unit.inner(rows).mul_(0.5).add_(0.5), 0.5 + 0.5 * unit.norms**2)
-    given = on_device(evidence["similarity"])
+    given = evidence.tensor("similarity")
     if _asymmetry(given) > ASYMMETRY * float(given.abs().max()):
         raise UserError(f"{evidence.name}: similarity is to be symmetric, and is not")
     return Kernel(given.__getitem__, given.diagonal(), min(0.0, float(given.min())))

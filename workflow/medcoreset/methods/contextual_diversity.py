@@ -17,7 +17,6 @@ from medcoreset.methods.traversal import traverse
     cost="O(N·C·M)",
     balance="class",
     departs="code of DeepCore yields NaN where a probability is 0",
-    builds_on=(traverse, symmetric_kl),
 )
 def contextual_diversity(
     evidence: Evidence,
@@ -31,4 +30,4 @@ def contextual_diversity(
     The divergence is ½ KL(p‖q) + ½ KL(q‖p); probabilities below 1e-12 count as 1e-12. The first
     pick is the sample `first`, or a random one.
     """
-    return traverse(evidence, symmetric_kl(evidence["final_probs"]), count, rng, first)
+    return traverse(evidence, symmetric_kl, count, rng, first)

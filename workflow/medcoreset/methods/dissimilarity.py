@@ -1,9 +1,12 @@
 """Dissimilarities of samples that are an inner product at heart, so that blocks are BLAS calls."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+from medcoreset.evidence import Evidence
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Probabilities below this count as this: the symmetric KL divergence is infinite where one of the
 # two is 0. Far below what a trained network puts out, and 27.6 nats below 1.
@@ -12,33 +15,34 @@ SMALLEST = 1e-12
 # Values of a block of dissimilarities: 32 MB of float64.
 BLOCK = 2**22
 
+ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class Dissimilarity:
     """d(i, j) = own_i + own_j − left_i · right_j between n samples.
 
-    Arrays are float64: `own` (n,), `left` and `right` (n, F).
+    Tensors are float64: `own` (n,), `left` and `right` (n, F).
     """
 
-    own: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
+    own: "Tensor"
+    left: "Tensor"
+    right: "Tensor"
 
     def __len__(self) -> int:
         """Return n."""
         return len(self.own)
 
-    def take(self, samples: np.ndarray) -> Self:
+    def take(self, samples: "Tensor") -> Self:
         """Return the dissimilarity among `samples`, int (k,), numbered 0 … k−1."""
         left = self.left[samples]
         right = left if self.right is self.left else self.right[samples]
         return type(self)(self.own[samples], left, right)
 
-    def to(self, samples: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+    def to(self, samples: "Tensor | slice | list[int]" = ALL, rows: slice = ALL) -> "Tensor":
         """Return d between the samples in `rows` and `samples` (k,), float64 (rows, k), 0 or more."""
-        product = self.left[rows] @ self.right[samples].T
-        distances = np.subtract(self.own[rows, None] + self.own[samples], product, out=product)
-        return np.maximum(distances, 0, out=distances)
+        distances = self.own[rows, None] + self.own[samples]
+        return distances.addmm_(self.left[rows], self.right[samples].T, alpha=-1).clamp_min_(0)
 
     def blocks(self, columns: int) -> list[slice]:
         """Return slices of the samples, for blocks of bounded memory against `columns` others."""
@@ -46,27 +50,41 @@ class Dissimilarity:
         return [slice(first, first + size) for first in range(0, len(self), size)]
 
 
-def squared_euclidean(features: np.ndarray) -> Dissimilarity:
-    """Return ‖x_i − x_j‖² between rows of features (n, D), which ranks as the distance does."""
+def squared_euclidean(evidence: Evidence) -> Dissimilarity:
+    """Return ‖x_i − x_j‖² of features, which ranks as the distance does."""
+    features = evidence.tensor("features")
     # Moving the origin into the data changes no distance, and keeps the digits that the squares
     # of features far away from it would cost.
-    left = features.astype(np.float64)
-    left -= left.mean(axis=0)
-    left *= np.sqrt(2)
-    return Dissimilarity(np.einsum("nd,nd->n", left, left) / 2, left, left)
+    features -= features.mean(dim=0)
+    features *= 2**0.5
+    return Dissimilarity(features.norm(dim=1).square() / 2, features, features)
 
 
-def symmetric_kl(p: np.ndarray) -> Dissimilarity:
-    """Return ½ KL(p_i‖p_j) + ½ KL(p_j‖p_i) between rows of probabilities (n, C), in nats."""
-    p, log_p = floored(p)
+def symmetric_kl(evidence: Evidence) -> Dissimilarity:
+    """Return ½ KL(p_i‖p_j) + ½ KL(p_j‖p_i) of the probabilities of the scoring model, in nats."""
+    import torch
+
+    p, log_p = floored(evidence)
     return Dissimilarity(
-        own=np.einsum("nc,nc->n", p, log_p) / 2,
-        left=np.hstack([p, log_p]),
-        right=np.hstack([log_p, p]) / 2,
+        own=(p * log_p).sum(dim=1) / 2,
+        left=torch.cat([p, log_p], dim=1),
+        right=torch.cat([log_p, p], dim=1) / 2,
     )
 
 
-def floored(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities of at least `SMALLEST` and their logarithms, float64."""
-    p = np.maximum(p.astype(np.float64), SMALLEST)
-    return p, np.log(p)
+def floored(evidence: Evidence) -> tuple["Tensor", "Tensor"]:
+    """Return the probabilities (n, C) of the scoring model, at least `SMALLEST`, and their logarithms."""
+    p = evidence.tensor("final_probs").clamp_min_(SMALLEST)
+    return p, p.log()
+
+
+def nearest(distances: "Tensor", k: int) -> "Tensor":
+    """Return the places of the `k` smallest in each row (n, m), ascending int64 (n, k), k ≤ m.
+
+    Of equal ones, the first are taken.
+    """
+    values, places = distances.topk(min(k + 1, distances.shape[1]), largest=False)
+    # Which of equal ones `topk` takes is not defined, and differs between devices.
+    tied = (values[:, k - 1 : -1] == values[:, k:]).any(dim=1)
+    places[tied] = distances[tied].argsort(dim=1, stable=True)[:, : places.shape[1]]
+    return places[:, :k].sort(dim=1).values

@@ -30,7 +30,6 @@ def needs(*, validation: Validation, **_: object) -> tuple[str, ...]:
     balance="class",
     departs="in code of DeepCore the update of the validation gradient never happens, so that it "
     "keeps the samples of largest ⟨g_i, initial validation gradient⟩",
-    builds_on=(shuffled,),
 )
 def glister(
     evidence: Evidence,
@@ -71,21 +70,21 @@ class Validating:
     """The validation samples (V,), as the last layer with its present parameters sees them."""
 
     def __init__(self, evidence: Evidence, validation: Validation) -> None:
-        from medcoreset.evidence.gradients import on_device, with_bias
+        from medcoreset.evidence.gradients import with_bias
 
-        if validation == "train":
-            inputs, probs, labels = (evidence[name] for name in needs(validation="train"))
-        else:
+        names = needs(validation="train")
+        if validation == "val":
             names = ("val_features", "val_probs", "val_labels")
-            inputs, probs, labels = (evidence[name] for name in names)
-            ours = np.isin(labels, np.unique(evidence["labels"]))
+        features, probs, labels = (evidence.tensor(name) for name in names)
+        if validation == "val":
+            ours = (labels[:, None] == evidence.tensor("labels").unique()).any(dim=1)
             if ours.any():
-                inputs, probs, labels = inputs[ours], probs[ours], labels[ours]
-        self.inputs = with_bias(inputs)
-        self.labels = on_device(labels).long()[:, None]
+                features, probs, labels = features[ours], probs[ours], labels[ours]
+        self.inputs = with_bias(features)
+        self.labels = labels.long()[:, None]
         # Logits up to a constant per sample. Where float32 has rounded a probability to 0, it
         # is as good as the least that float32 knows.
-        self.logits = on_device(probs).clamp_min(np.finfo(np.float32).tiny).log()
+        self.logits = probs.clamp_min(np.finfo(np.float32).tiny).log()
 
     def gradient(self) -> "Tensor":
         """Return Σ (p_v − y_v) ⊗ [1, h_v] (C, 1 + D), times a positive number.

@@ -1,6 +1,7 @@
 import numpy as np
 
 from medcoreset.evidence import Evidence
+from medcoreset.methods.greedy import shuffled
 from medcoreset.methods.registry import selecting
 
 
@@ -19,17 +20,19 @@ def herding(evidence: Evidence, count: int, rng: np.random.Generator) -> np.ndar
     So the mean of the picks stays as close as one pick can bring it to the mean μ of all samples
     (of the class, when class-balanced). Of equally near samples, a random one is picked.
     """
-    order = rng.permutation(len(evidence))
-    features = evidence["features"].astype(np.float64)[order]
+    order, evidence = shuffled(evidence, rng)
+    # A column per sample: products of all with one vector are faster than with a row per sample.
+    features = evidence.tensor("features").T.contiguous()
     # From the mean, ‖(i+1)·μ − Σ x_j − x‖² = ‖s‖² + 2 s·x + ‖x‖², where s is the sum of the picks.
-    features -= features.mean(axis=0)
-    squares = np.einsum("nd,nd->n", features, features)
-    picks = list(np.argsort(order)[evidence.preselected])
-    picked_sum = features[picks].sum(axis=0)
+    features -= features.mean(dim=1, keepdim=True)
+    squares = features.norm(dim=0).square()
+    picks = evidence.preselected.tolist()
+    picked_sum = features[:, picks].sum(dim=1)
     squares[picks] = np.inf
     while len(picks) < count:
-        best = int(np.argmin(squares + features @ (2 * picked_sum)))
+        # Of equally near samples, `argmin` returns the first.
+        best = int(squares.addmv(features.T, picked_sum, alpha=2).argmin())
         picks.append(best)
-        picked_sum += features[best]
+        picked_sum += features[:, best]
         squares[best] = np.inf
-    return order[np.array(picks, dtype=np.int64)]
+    return order[picks]

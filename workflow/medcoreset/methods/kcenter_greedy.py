@@ -18,7 +18,6 @@ from medcoreset.methods.traversal import traverse
     balance="class",
     departs="code of DeepCore takes the features of a network trained on ImageNet, and fails for "
     "budgets of 0 and 1",
-    builds_on=(traverse, squared_euclidean),
 )
 def kcenter_greedy(
     evidence: Evidence,
@@ -32,4 +31,4 @@ def kcenter_greedy(
     The first pick is the sample `first`, or a random one. The cover radius is at most twice the
     least possible (Gonzalez 1985).
     """
-    return traverse(evidence, squared_euclidean(evidence["features"]), count, rng, first)
+    return traverse(evidence, squared_euclidean, count, rng, first)

@@ -16,7 +16,6 @@ from medcoreset.methods.registry import selecting
     cost="O(N_c·(D + M_c)·M_c) per class of N_c samples, M_c of them picked",
     balance="class",
     departs="code of DeepCore has the sign of the gain flipped",
-    builds_on=(shuffled,),
 )
 def log_det(
     evidence: Evidence,
@@ -39,7 +38,7 @@ def log_det(
     variance = kernel.diagonal + regularization
     scale = float(variance.abs().max())
     # Row by row the Cholesky factor of the picks, extended to all samples: (picks, N).
-    factor = torch.empty(count, len(kernel), dtype=variance.dtype, device=variance.device)
+    factor = variance.new_empty(count, len(kernel))
     picks: list[int] = []
     given = list(evidence.preselected)
     while len(picks) < count:

@@ -1,17 +1,24 @@
 """Farthest-point traversal (Gonzalez 1985), exact, at the speed of matrix products."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.dissimilarity import Dissimilarity
+from medcoreset.methods.dissimilarity import Dissimilarity, nearest
+from medcoreset.methods.greedy import shuffled
 
-# Samples whose dissimilarities are kept up to date with every pick: 4 MB of 512 features.
-POOL = 1024
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Samples whose dissimilarities are kept up to date with every pick: 2 MB for those to each other.
+POOL = 512
 
 
 def traverse(
     evidence: Evidence,
-    between: Dissimilarity,
+    dissimilarity: Callable[[Evidence], Dissimilarity],
     count: int,
     rng: np.random.Generator,
     first: int | None,
@@ -21,12 +28,11 @@ def traverse(
     Then comes the sample `first` of the whole evidence, if it is one of these; without any of
     them, a random one. Equally far samples are picked in an order drawn from `rng`.
     """
-    order = rng.permutation(len(evidence))
-    position = np.argsort(order)
-    start = list(position[evidence.preselected])
+    order, evidence = shuffled(evidence, rng)
+    start = evidence.preselected.tolist()
     if first is not None and len(start) < count:
-        start += [place for place in position[evidence.positions([first])] if place not in start]
-    return order[farthest_first(between.take(order), start or [0], count)]
+        start += [place for place in evidence.positions([first]).tolist() if place not in start]
+    return order[farthest_first(dissimilarity(evidence), start or [0], count)]
 
 
 def farthest_first(between: Dissimilarity, start: list[int], count: int) -> np.ndarray:
@@ -36,49 +42,41 @@ def farthest_first(between: Dissimilarity, start: list[int], count: int) -> np.n
     the first is picked. Costs O(n·count·F) in matrix products, and O(n) memory and a block.
     """
     picks = list(start)
-    distance = np.full(len(between), np.inf)
+    distance = between.own.new_full((len(between),), np.inf)
     new = picks
     while len(picks) < count:
-        _approach(between, distance, np.array(new))
+        _approach(between, distance, new)
         new = _certain(between, distance, count - len(picks))
         picks += new
     return np.array(picks, dtype=np.int64)
 
 
-def _approach(between: Dissimilarity, distance: np.ndarray, new: np.ndarray) -> None:
+def _approach(between: Dissimilarity, distance: "Tensor", new: list[int]) -> None:
     """Lower `distance` (n,) to the set by its members `new`, whose own becomes −∞."""
     for rows in between.blocks(len(new)):
-        np.minimum(distance[rows], between.to(new, rows).min(axis=1), out=distance[rows])
+        distance[rows] = distance[rows].minimum(between.to(new, rows).amin(dim=1))
     distance[new] = -np.inf
 
 
-def _certain(between: Dissimilarity, distance: np.ndarray, most: int) -> list[int]:
+def _certain(between: Dissimilarity, distance: "Tensor", most: int) -> list[int]:
     """Return the next picks, as many as follow from a pool of the farthest samples; at least one.
 
     A pick can only lower the distance of the samples outside the pool. So as long as the farthest
     of the pool, whose distances are updated after every pick, is no nearer than the farthest
     outside was before, it is the farthest of all.
     """
-    pool = _farthest(distance, POOL)
-    outside = distance.copy()
-    outside[pool] = -np.inf
-    rival = int(outside.argmax())
-    inside, distance = between.take(pool), distance[pool]
+    pool = nearest(-distance[None], min(POOL, len(distance)))[0]
+    rest = distance.index_fill(0, pool, -np.inf)
+    rival = int(rest.argmax())
+    outside = (float(rest[rival]), -rival)
+    inside, distance, numbers = between.take(pool).to(), distance[pool], pool.tolist()
     picks: list[int] = []
     while len(picks) < most:
+        # Of equally far samples, `argmax` returns the first.
         best = int(distance.argmax())
-        if (distance[best], -pool[best]) < (outside[rival], -rival):
+        if (float(distance[best]), -numbers[best]) < outside:
             break
-        picks.append(int(pool[best]))
-        np.minimum(distance, inside.to(np.array([best]))[:, 0], out=distance)
+        picks.append(numbers[best])
+        distance = distance.minimum(inside[best])
         distance[best] = -np.inf
     return picks
-
-
-def _farthest(distance: np.ndarray, size: int) -> np.ndarray:
-    """Return the `size` samples of largest distance in ascending order, the first of equals."""
-    if size >= len(distance):
-        return np.arange(len(distance))
-    least = np.partition(distance, -size)[-size]
-    farther, equal = np.flatnonzero(distance > least), np.flatnonzero(distance == least)
-    return np.sort(np.concatenate([farther, equal[: size - len(farther)]]))

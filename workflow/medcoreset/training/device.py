@@ -12,13 +12,14 @@ from medcoreset import __version__
 from medcoreset.errors import UserError
 
 
-def resolve(name: str, threads: int) -> torch.device:
-    """Return the device called `auto`, `cpu` or `cuda`, and limit torch to `threads` threads.
+def resolve(name: str, threads: int | None) -> torch.device:
+    """Return the device called `auto`, `cpu` or `cuda`, and limit torch to `threads` threads, if given.
 
     Torch's own default of all cores makes jobs that share a machine several times slower than the
     threads that the scheduler gave them.
     """
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda is not available here; use cpu or auto")
     if name == "auto":
