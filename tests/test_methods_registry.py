@@ -84,9 +84,19 @@ def test_unknown_names_are_answered_with_the_known_ones():
         methods.parse_options("random", {"x": 3})
 
 
-def test_the_file_of_a_method_and_of_those_it_builds_on_are_its_sources():
-    assert [path.stem for path in methods.get("ccs").sources] == ["ccs", "aum"]
-    assert [path.stem for path in methods.get("eva").sources] == ["eva"]
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("random", []),
+        ("ccs", ["aum", "statistics"]),
+        ("kcenter_greedy", ["dissimilarity", "greedy", "traversal"]),
+        ("glister", ["gradients", "greedy"]),
+        ("craig", ["facility_location", "gradients", "greedy", "kernels"]),
+    ],
+)
+def test_the_files_that_a_method_imports_to_compute_with_are_its_sources(name, files):
+    own, *others = (path.stem for path in methods.get(name).sources)
+    assert (own, sorted(others)) == (name, files)
 
 
 def test_scores_depend_on_the_options_of_the_score_alone():
@@ -122,7 +132,7 @@ def test_methods_of_all_kinds_can_be_registered(monkeypatch):
     def pick(scores, count, rng, *, share: float = 0.5):
         """Pick."""
 
-    @selecting("third", needs=("labels",), balance="class", builds_on=(score,), **ABOUT)
+    @selecting("third", needs=("labels",), balance="class", **ABOUT)
     def select(evidence, count, rng):
         """Select."""
 

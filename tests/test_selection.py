@@ -1,4 +1,5 @@
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,7 +218,7 @@ def test_balance_needs_labels():
 
 def method_that(pick) -> Method:
     """Return a method that selects by `pick(evidence, count, rng)`."""
-    about = {"summary": "Pick.", "reference": "", "cost": "", "options": {}, "sources": ()}
+    about = {"summary": "Pick.", "reference": "", "cost": "", "options": {}, "source": Path()}
     return Method(name="mine", label="mine", needs=(), balance="class", select=pick, **about)
 
 

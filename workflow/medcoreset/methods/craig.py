@@ -1,7 +1,7 @@
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.facility_location import cover, facility_location
+from medcoreset.methods.facility_location import cover
 from medcoreset.methods.greedy import shuffled
 from medcoreset.methods.registry import Picks, selecting
 
@@ -14,7 +14,6 @@ from medcoreset.methods.registry import Picks, selecting
     cost="O(N_c²·D) per class of N_c samples",
     balance="class",
     departs="code of DeepCore adds 1 to every weight",
-    builds_on=(facility_location,),
 )
 def craig(evidence: Evidence, count: int, rng: np.random.Generator) -> Picks:
     """Greedily maximise Σ_i max (c − ‖g_i − g_j‖) over picks j, of last-layer gradients g.

@@ -25,7 +25,6 @@ BATCH = 32
     balance="class",
     departs="code of DeepCore is a stochastic greedy whose sample has one element, which need not "
     "terminate",
-    builds_on=(shuffled,),
 )
 def facility_location(evidence: Evidence, count: int, rng: np.random.Generator) -> np.ndarray:
     """Greedily maximise Σ_i max s_ij over picks j, where s = ½ + ½ cos of last-layer gradients.

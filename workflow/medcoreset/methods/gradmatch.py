@@ -25,7 +25,6 @@ DEPENDENT = 1e-12
     balance="class",
     departs="code of DeepCore divides gradients by the batch size, so that λ outweighs them, calls a "
     "function that torch has removed, and returns fewer samples than asked for",
-    builds_on=(shuffled,),
 )
 def gradmatch(
     evidence: Evidence,

@@ -17,7 +17,6 @@ from medcoreset.methods.registry import selecting
     balance="class",
     departs="code of DeepCore is a stochastic greedy whose sample has one element, which does not "
     "terminate when gains are negative",
-    builds_on=(shuffled,),
 )
 def graph_cut(
     evidence: Evidence,

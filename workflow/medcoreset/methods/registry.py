@@ -19,6 +19,7 @@ import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.methods.options import Option, options_of
+from medcoreset.methods.sources import sources
 
 Balance = Literal["global", "class"]
 Keep = Literal["highest", "lowest"]
@@ -49,7 +50,7 @@ class Method:
     cost: str
     needs: Needs
     options: dict[str, Option]
-    sources: tuple[Path, ...]
+    source: Path
     balance: Balance = "global"
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
@@ -58,6 +59,11 @@ class Method:
     pick: Callable[..., np.ndarray] | None = None
     select: Callable[..., Picks | np.ndarray] | None = None
     check_epochs: Callable[..., None] | None = None
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files whose change changes the method, its own first."""
+        return sources(self.source)
 
     @property
     def ranks(self) -> bool:
@@ -139,8 +145,7 @@ def picking(
         for base in METHODS.values():
             if base.score is scores_of:
                 fields.setdefault("needs", base.needed())
-        builds_on = (scores_of, *fields.pop("builds_on", ()))
-        _register(name, pick, score=scores_of, pick=pick, builds_on=builds_on, **fields)
+        _register(name, pick, score=scores_of, pick=pick, **fields)
         return pick
 
     return decorate
@@ -162,16 +167,10 @@ def selecting(
     return decorate
 
 
-def _register(
-    name: str,
-    function: Callable[..., Any],
-    *,
-    builds_on: tuple[Callable[..., Any], ...] = (),
-    **fields: Any,
-) -> None:
+def _register(name: str, function: Callable[..., Any], **fields: Any) -> None:
     source = Path(inspect.getfile(function))
     if name in METHODS:
-        raise ValueError(f"two methods are named {name}: {METHODS[name].sources[0]} and {source}")
+        raise ValueError(f"two methods are named {name}: {METHODS[name].source} and {source}")
     options = options_of(function)
     METHODS[name] = Method(
         name=name,
@@ -179,13 +178,6 @@ def _register(
         summary=inspect.getdoc(function).partition("\n")[0],
         options=options,
         score_options=frozenset(options if "pick" not in fields else ()),
-        sources=tuple(dict.fromkeys([source, *_sources(builds_on)])),
+        source=source,
         **fields,
     )
-
-
-def _sources(functions: tuple[Callable[..., Any], ...]) -> list[Path]:
-    """Return the files of functions of other methods, and the files that those build on."""
-    files = [Path(inspect.getfile(function)) for function in functions]
-    bases = [method for method in METHODS.values() if method.sources[0] in files]
-    return files + [path for base in bases for path in base.sources]
