@@ -6,7 +6,7 @@ import sys
 import click
 
 from medcoreset import __version__
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say, storage_error
 
 STAGES = {
     "dataset": "bring a dataset into the canonical form",
@@ -50,17 +50,28 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error and exit status 2."""
+    """Run the command line; a user's mistake is one line on standard error and exit status 2.
+
+    So is a full disk, or a folder that may not be written.
+    """
     try:
         cli.main(prog_name="medcoreset", standalone_mode=False)
     except (UserError, click.UsageError) as mistake:
-        message = mistake.format_message() if isinstance(mistake, click.UsageError) else mistake
-        sys.stderr.write(f"medcoreset: {' '.join(str(message).split())}\n")
-        sys.exit(2)
+        _leave(mistake.format_message() if isinstance(mistake, click.UsageError) else mistake)
     except click.Abort:
         sys.exit(130)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
+    except Exception as problem:
+        told = storage_error(problem)
+        if told is None:
+            raise
+        _leave(told)
+
+
+def _leave(mistake: UserError | str) -> None:
+    say(" ".join(str(mistake).split()))
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,20 @@
-"""The one exception that a user's mistake raises."""
+"""What a user is told: the one exception that a mistake raises, and lines on standard error."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+ADVICE = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "make room and run the same again, finished work is kept",
+) | dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM),
+    "give a folder that this user may read and write",
+)
+"""What to do about a file that cannot be written, by the number of the error."""
 
 
 class UserError(Exception):
@@ -6,3 +22,34 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+def say(line: str) -> None:
+    """Tell the user one line, on standard error; a log on a full disk goes without it."""
+    with suppress(OSError):
+        sys.stderr.write(f"medcoreset: {line}\n")
+
+
+def storage_error(problem: BaseException, path: Path | None = None) -> UserError | None:
+    """Return what to tell if `problem` came of a full disk or a forbidden file, else None.
+
+    `path` is the file that was being written, if it is known better than `problem` knows it.
+    """
+    for cause in _causes(problem):
+        if isinstance(cause, OSError):
+            number = cause.errno
+            # Numpy counts what it has written, and drops the reason why that is not all.
+            if number is None and ("requested and" in str(cause) or "free space" in str(cause)):
+                number = errno.ENOSPC
+            if number in ADVICE:
+                where = path or cause.filename or "a file cannot be written"
+                return UserError(f"{where}: {os.strerror(number).lower()}; {ADVICE[number]}")
+    return None
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that it came of: torch and zipfile hide the first."""
+    while problem is not None:
+        yield problem
+        hidden = None if problem.__suppress_context__ else problem.__context__
+        problem = problem.__cause__ or hidden

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from medcoreset.atomic import replacing
+from medcoreset.errors import say
 
 
 def state_folder(out: Path) -> Path:
@@ -28,7 +29,7 @@ def state_folder(out: Path) -> Path:
 
 
 def kept_folder(out: Path) -> Path:
-    """Return the folder that keeps finished seeds for jobs of other sets of seeds.
+    """Return the folder that keeps finished seeds, and surrogates, for jobs started later.
 
     Outputs of one coreset specification and network differ in their seeds alone and lie side by
     side, so this folder is theirs together.
@@ -84,7 +85,7 @@ class Checkpoint:
             content = torch.load(self.path, map_location=device, weights_only=True)
             identity = json.loads(content["identity"])
         except Exception as problem:
-            _say(f"checkpoint {self.path} cannot be read ({problem}); starting anew")
+            say(f"checkpoint {self.path} cannot be read ({problem}); starting anew")
             return None
         differing = sorted(
             key
@@ -93,7 +94,7 @@ class Checkpoint:
         )
         if differing:
             names = ", ".join(differing)
-            _say(f"checkpoint {self.path} is of another run ({names} differ); starting anew")
+            say(f"checkpoint {self.path} is of another run ({names} differ); starting anew")
             return None
         return content["state"]
 
@@ -116,7 +117,7 @@ class Interruption:
 
     def leave(self, saved: Path) -> None:
         """End the process as a signal would, after its checkpoint was written."""
-        _say(f"stopped by {signal.Signals(self.signal).name}; run again to go on from {saved}")
+        say(f"stopped by {signal.Signals(self.signal).name}; run again to go on from {saved}")
         sys.exit(128 + self.signal)
 
 
@@ -145,7 +146,3 @@ def clean_partial(folder: Path) -> None:
     """Remove what a killed process left half-written below `folder`."""
     for partial in folder.rglob(".*.partial*"):
         partial.unlink()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"medcoreset: {line}\n")

@@ -1,10 +1,14 @@
 """Training dynamics: what every sample's prediction was at every epoch, written epoch by epoch."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from medcoreset.errors import storage_error
 
 STATISTICS = {
     "error_norm": np.float32,
@@ -131,7 +135,25 @@ def _memory_map(path: Path, shape: tuple[int, ...], kind: type) -> np.memmap:
         found = np.load(path, mmap_mode="r+", allow_pickle=False)
         if found.shape == shape and found.dtype == kind:
             return found
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    _reserve(path)
+    return file
+
+
+def _reserve(path: Path) -> None:
+    """Claim the disk space of a whole new file, where that can be done; UserError if it is full.
+
+    A write to mapped memory that finds the disk full would end the process without a word.
+    """
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as problem:
+        if told := storage_error(problem, path):
+            shutil.rmtree(path.parent)  # nothing is recorded yet
+            raise told from problem
 
 
 def _torch_type(file: np.memmap) -> torch.dtype:

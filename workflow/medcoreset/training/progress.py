@@ -3,6 +3,8 @@
 import sys
 import time
 
+from medcoreset.errors import say
+
 EVERY_SECONDS = 30
 
 
@@ -21,7 +23,7 @@ class Progress:
         self.total, self.done, self.began_with = iterations, done, done
         self.began_at = time.monotonic()
         if done:
-            sys.stderr.write(f"{self.title}: going on from step {done} of {iterations}\n")
+            say(f"{self.title}: going on from step {done} of {iterations}")
         self.bar = tqdm(
             total=iterations, initial=done, desc=self.title, unit="step", disable=not self.terminal
         )
@@ -42,9 +44,9 @@ class Progress:
         elif time.monotonic() - self.said_at >= EVERY_SECONDS or self.done == self.total:
             self.said_at = time.monotonic()
             rate = (self.done - self.began_with) / max(self.said_at - self.began_at, 1e-9)
-            sys.stderr.write(
+            say(
                 f"{self.title}: epoch {latest['epoch']}, step {self.done}/{self.total}, "
-                f"{rate:.3g} steps/s, {words}\n"
+                f"{rate:.3g} steps/s, {words}"
             )
 
     def close(self) -> None:
