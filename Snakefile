@@ -5,6 +5,7 @@ snakemake --cores all eva_table1          one table or figure of a paper
 snakemake --cores all eva                 all of EVA's (`deepcore`, `all` likewise)
 """
 
+import logging
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,22 +15,29 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+# On a full disk Snakemake cannot write its log; the reason is said without a traceback per line.
+logging.raiseExceptions = False
+
+
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
+from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, plan
-from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list
+from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list, share_gpus
 
 try:
+    check_writable("results", ".snakemake")
     study = configuration.load(config)
 except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
 
 jobs = Jobs(study)
 expose_package()
+share_gpus(study.config["jobs_per_gpu"])
 
 
 wildcard_constraints:

@@ -1,5 +1,7 @@
 """What several tests share: the real workflow, and the folder of real medical images."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+STUDY = f"studies=['{ROOT / 'tests' / 'study'}']"
+"""What `--config` is given for the experiments in tests/study."""
 
 Snakemake = Callable[..., subprocess.CompletedProcess]
 
@@ -23,6 +28,19 @@ def medical_data() -> Path:
             "FashionMNIST/raw/"
         )
     return Path(folder)
+
+
+def digests(folder: Path, pattern: str) -> dict[str, str]:
+    """SHA-256 of the files of a results folder, of metrics without what was measured."""
+    found = {}
+    for path in sorted(filter(Path.is_file, folder.glob(pattern))):
+        content = path.read_bytes()
+        if path.name == "metrics.json":
+            metrics = json.loads(content)
+            metrics.pop("measured")
+            content = json.dumps(metrics, sort_keys=True).encode()
+        found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 @pytest.fixture(scope="session")

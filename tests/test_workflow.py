@@ -1,11 +1,6 @@
 """The real Snakefile on real images, from the dataset to the figures, with tiny settings."""
 
-import hashlib
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.conftest import ROOT
-
-STUDY = f"studies=['{ROOT / 'tests' / 'study'}']"
-
-
-def digests(folder: Path, pattern: str) -> dict[str, str]:
-    """SHA-256 of the files of a results folder, of metrics without what was measured."""
-    found = {}
-    for path in sorted(filter(Path.is_file, folder.glob(pattern))):
-        content = path.read_bytes()
-        if path.name == "metrics.json":
-            metrics = json.loads(content)
-            metrics.pop("measured")
-            content = json.dumps(metrics, sort_keys=True).encode()
-        found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
-    return found
-
-
-def finished_jobs(outcome: subprocess.CompletedProcess) -> int:
-    return outcome.stderr.count("Finished jobid")
+from tests.conftest import ROOT, STUDY, digests
 
 
 @pytest.fixture(scope="module")
@@ -91,36 +67,6 @@ def test_same_seeds_give_the_same_bytes(results, snakemake, tmp_path):
         first, second = digests(results, pattern), digests(tmp_path / "results", pattern)
         assert first
         assert first == second, pattern
-
-
-def test_an_interrupted_study_goes_on_where_it_was(snakemake, tmp_path):
-    """SIGINT in the middle, then the same command: nothing that was finished is repeated."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(tmp_path), "--cores", "2", "tiny", "--config", STUDY]
-    # Its own process group, and SIGINT as a terminal would deliver it.
-    running = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 300
-    finished: dict[Path, int] = {}
-    while len(finished) < 3:
-        assert running.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-        made = {path: path.stat() for path in tmp_path.glob("results/runs/**/metrics.json")}
-        # A job that has just written its output has not ended yet.
-        ended = time.time() - 3
-        finished = {path: made[path].st_mtime_ns for path in made if made[path].st_mtime < ended}
-    running.send_signal(signal.SIGINT)
-    assert running.wait(60) != 0
-    outcome = snakemake(tmp_path, "tiny", "--config", STUDY)
-    assert outcome.returncode == 0, outcome.stderr[-5000:]
-    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
 
 
 def test_a_change_of_one_method_reruns_what_depends_on_it(results, snakemake, tmp_path):

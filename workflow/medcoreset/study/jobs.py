@@ -37,10 +37,15 @@ class Jobs:
         return lambda wildcards, attempt: attempt * self.resource(kind, name)
 
     def dataset_files(self, dataset: str) -> list[str]:
-        """Return the file that a dataset is read from, if it is one on disk: its change reruns."""
+        """Return what a dataset is read from, where that is on disk: its change reruns.
+
+        Of a folder of images these are its folders, whose times change as images come and go.
+        """
         base, own = self._own(dataset)
         data_dir = self.study.config["data_dir"]
         path = Path(own["path"]) if own else Path(data_dir or "", f"{base}.npz")
+        if own and path.is_dir():
+            return list(map(str, _image_folders(path)))
         return [str(path)] if (own or data_dir) and path.is_file() else []
 
     def dataset_flags(self, dataset: str) -> str:
@@ -185,6 +190,11 @@ def expose_package() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
 
 
+def share_gpus(jobs_per_gpu: int) -> None:
+    """Let so many jobs share a GPU. It is no flag of theirs, because no result depends on it."""
+    os.environ["MEDCORESET_JOBS_PER_GPU"] = str(jobs_per_gpu)
+
+
 def optional_flags(**given: Any) -> str:
     """Return `--name value` for every input that a job has."""
     return _flags({name: value for name, value in given.items() if value})
@@ -199,6 +209,13 @@ def _flags(values: dict[str, Any]) -> str:
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items()
     )
+
+
+def _image_folders(root: Path) -> list[Path]:
+    """Return a folder of images, and those of its splits and classes; no image is looked at."""
+    splits = [root / name for name in ("train", "val", "test") if (root / name).is_dir()]
+    inside = [path for folder in (root, *splits) for path in folder.iterdir() if path.is_dir()]
+    return [root, *sorted(inside)]
 
 
 def _digest(content: Any) -> str:

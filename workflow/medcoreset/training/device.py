@@ -1,8 +1,12 @@
 """Where and in which arithmetic a training runs."""
 
+import os
 import platform
 import resource
 import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,13 +14,21 @@ from torch import nn
 
 from medcoreset import __version__
 from medcoreset.errors import UserError
+from medcoreset.training.locks import claim
+
+JOBS_PER_GPU = "MEDCORESET_JOBS_PER_GPU"
+
+# What was claimed, kept until the process ends.
+_claims = ExitStack()
+_claimed: list[torch.device] = []
 
 
 def resolve(name: str, threads: int | None) -> torch.device:
     """Return the device called `auto`, `cpu` or `cuda`, and limit torch to `threads` threads, if given.
 
     Torch's own default of all cores makes jobs that share a machine several times slower than the
-    threads that the scheduler gave them.
+    threads that the scheduler gave them. A GPU is the process's own until it ends, or shared
+    by as many as the environment variable MEDCORESET_JOBS_PER_GPU says; others wait.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -28,7 +40,30 @@ def resolve(name: str, threads: int | None) -> torch.device:
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
+        return _own_gpu()
     return torch.device(name)
+
+
+def _own_gpu() -> torch.device:
+    """Claim one of the GPUs that this process can see, unless it has done so before.
+
+    The GPU becomes torch's current one, because by now it is too late for CUDA_VISIBLE_DEVICES to
+    hide the others. A lock is of the GPU's UUID, since each process numbers those that it sees.
+    """
+    if _claimed:
+        return _claimed[0]
+    count, chosen = torch.cuda.device_count(), 0
+    # A cluster's job that was given one GPU has nothing to choose, and may share it on purpose.
+    if count > 1 or "SLURM_JOB_GPUS" not in os.environ:
+        slots = os.environ.get(JOBS_PER_GPU, "1")
+        if not slots.isdecimal() or int(slots) < 1:
+            raise UserError(f"{JOBS_PER_GPU} is {slots!r}, must be an integer of at least 1")
+        names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(count)]
+        folder = Path(tempfile.gettempdir()) / f"medcoreset-gpus-{os.getuid()}"
+        chosen = names.index(_claims.enter_context(claim(names, int(slots), folder)))
+    torch.cuda.set_device(chosen)
+    _claimed.append(torch.device("cuda", chosen))
+    return _claimed[0]
 
 
 def arithmetic(precision: str, device: torch.device, network: nn.Module) -> torch.dtype:

@@ -108,7 +108,9 @@ class Training:
             "networks": self.stack.tensors(),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "random_cuda": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
             "recorder": self.recorder and self.recorder.state(),
             "reports": [reports.state() for reports in self.reports],
             "histories": self.histories,
@@ -124,7 +126,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"].cpu())
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state_all([random.cpu() for random in state["random_cuda"]])
+            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
         if self.recorder:
             self.recorder.load(state["recorder"])
         for reports, saved in zip(self.reports, state["reports"], strict=True):

@@ -1,9 +1,11 @@
 """One job: a surrogate with its evidence, or every seed of one coreset specification."""
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 from medcoreset import seeding
 from medcoreset.atomic import replacing, write_json, write_npz
 from medcoreset.datasets import canonical
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.networks.factory import build
 from medcoreset.training import coreset, device
 from medcoreset.training.checkpoint import (
@@ -30,11 +32,15 @@ from medcoreset.training.checkpoint import (
 )
 from medcoreset.training.data import Data, resident
 from medcoreset.training.dynamics import Recorder
+from medcoreset.training.locks import sole
 from medcoreset.training.loop import Member, Training
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
 from medcoreset.training.schedule import plan
 from medcoreset.training.stack import Stack
+
+SURROGATE_OUTPUTS = ("evidence", "model.pt", "predictions.npz", "metrics.json")
+"""In the order in which they are put in place: with the last a surrogate is whole."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,15 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
     """Train on the full training set and write metrics, predictions, model and evidence.
 
     `out` gets `evidence/` (training dynamics and the final network's outputs), `model.pt`,
-    `predictions.npz` and, last, `metrics.json`.
+    `predictions.npz` and, last, `metrics.json`. What an earlier job finished under the same
+    identity is taken over, not trained again.
     """
-    with interruptible() as interruption:
-        bench = _Bench(job, interruption)
+    with _bench(job) as bench:
         member = coreset.whole([seed], bench.dataset)[0]
         identity = bench.identity([member]) | {"probs_budget_mb": probs_budget_mb}
+        if bench.restored(seed, identity):
+            say(f"{job.out} was trained before and is taken over")
+            return
         checkpoint, state = bench.checkpoint([member], identity)
         evidence = bench.state / "evidence"
         if state is None:
@@ -83,10 +92,9 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             temporary.write_bytes(state_bytes(training.stack.tensors()))
         # From here on the evidence is no longer where a checkpoint would look for it.
         checkpoint.remove()
-        job.out.mkdir(parents=True, exist_ok=True)
-        for name in ("evidence", "model.pt"):
-            _move(bench.state / name, job.out / name)
+        bench.publish(bench.state, ["evidence", "model.pt"])
         bench.write([bench.finished(training, 0, identity)])
+        bench.keep_surrogate()
         shutil.rmtree(bench.state)
 
 
@@ -96,8 +104,7 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
     for that the results of finished seeds are kept beside the outputs.
     """
-    with interruptible() as interruption:
-        bench = _Bench(job, interruption)
+    with _bench(job) as bench:
         if coresets is None:
             members = coreset.whole(seeds, bench.dataset)
         else:
@@ -128,18 +135,28 @@ class _Finished:
     test_logits: np.ndarray
 
 
+@contextmanager
+def _bench(job: Job) -> Iterator["_Bench"]:
+    """Set up a job that has its output and its device to itself, and that signals can stop."""
+    # A signal ends a process that only waits as it ends any other.
+    with sole(job.out):
+        place = device.resolve(job.device, job.threads)
+        with interruptible() as interruption:
+            yield _Bench(job, place, interruption)
+
+
 class _Bench:
     """The dataset, the device and the resume state that the trainings of a job share."""
 
-    def __init__(self, job: Job, interruption: Interruption) -> None:
-        self.job, self.interruption = job, interruption
-        self.device = device.resolve(job.device, job.threads)
+    def __init__(self, job: Job, place: torch.device, interruption: Interruption) -> None:
+        self.job, self.device, self.interruption = job, place, interruption
         self.dataset = canonical.load(job.dataset)
         self.data: Data = resident(self.dataset, job.options, self.device, workers=job.threads)
         self.arithmetic = device.arithmetic(job.options.precision, self.device, self._network(0))
         self.state = state_folder(job.out)
         self.state.mkdir(parents=True, exist_ok=True)
-        clean_partial(self.state)
+        for folder in (self.state, job.out):
+            clean_partial(folder)
         self.code = code_fingerprint()
 
     def identity(self, members: list[Member]) -> dict[str, Any]:
@@ -237,6 +254,47 @@ class _Bench:
             return None
         return kept if kept.record["identity"] == json.loads(json.dumps(identity)) else None
 
+    def publish(self, folder: Path, names: list[str]) -> None:
+        """Move the named outputs from `folder` to `out`, where nothing is whole meanwhile."""
+        self.job.out.mkdir(parents=True, exist_ok=True)
+        (self.job.out / "metrics.json").unlink(missing_ok=True)
+        for name in names:
+            _move(folder / name, self.job.out / name)
+
+    def keep_surrogate(self) -> None:
+        """Keep the outputs of a finished surrogate, as links to the same files.
+
+        Snakemake deletes outputs of whose end it has not heard, for instance because it was killed
+        and its job was not. On file systems without hard links nothing is kept.
+        """
+        links, kept = self.state / "kept", self._kept_surrogate()
+        kept.parent.mkdir(exist_ok=True)
+        shutil.rmtree(links, ignore_errors=True)
+        try:
+            shutil.copytree(self.job.out, links, copy_function=os.link)
+        except (OSError, shutil.Error):
+            return
+        _move(links, kept)
+
+    def restored(self, seed: int, identity: dict[str, Any]) -> bool:
+        """Say whether a surrogate of this seed and identity was kept; if so, `out` is it again."""
+        kept, links = self._kept_surrogate(), self.state / "kept"
+        try:
+            metrics = json.loads((kept / "metrics.json").read_text())
+            found = metrics["measured"]["identity"][str(seed)]
+        except (OSError, KeyError, ValueError):
+            return False
+        whole = all((kept / name).exists() for name in SURROGATE_OUTPUTS)
+        if found != _digest(identity) or not whole:
+            return False
+        shutil.rmtree(links, ignore_errors=True)
+        shutil.copytree(kept, links, copy_function=os.link)
+        for path in links.rglob("*"):
+            os.utime(path)  # made now, as far as its inputs are concerned
+        self.publish(links, [*SURROGATE_OUTPUTS])
+        shutil.rmtree(self.state)
+        return True
+
     def write(self, results: list[_Finished], members: list[Member] | None = None) -> None:
         """Write predictions.npz and then metrics.json, by which a run is known to be whole."""
         records = {str(result.record["seed"]): result.record for result in results}
@@ -270,7 +328,10 @@ class _Bench:
         )
 
     def _measured(self, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """Return what differs between two equal runs: time, memory, place, versions."""
+        """Return what may differ between two equal runs: time, memory, place, versions.
+
+        `identity` is the SHA-256 of all that a seed's result depends on, the code included.
+        """
         return {
             "seconds": {seed: record["seconds"] for seed, record in records.items()},
             "samples_per_second": float(
@@ -280,6 +341,7 @@ class _Bench:
             "device": device.describe(self.device),
             "arithmetic": str(self.arithmetic).removeprefix("torch."),
             "versions": device.versions(),
+            "identity": {seed: _digest(record["identity"]) for seed, record in records.items()},
         }
 
     def _network(self, seed: int) -> torch.nn.Module:
@@ -290,6 +352,9 @@ class _Bench:
             classes=self.data.classes,
             image_size=self.data.image_size,
         )
+
+    def _kept_surrogate(self) -> Path:
+        return kept_folder(self.job.out) / self.job.out.name
 
     def _kept(self, seed: int) -> Path:
         return kept_folder(self.job.out) / f"seed{seed}.npz"
@@ -325,6 +390,10 @@ def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:
         waiting = list(equal)
         for start in range(0, len(waiting), size):
             yield waiting[start : start + size]
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _move(source: Path, target: Path) -> None:
