@@ -5,10 +5,12 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from tests.conftest import ROOT, Snakemake
@@ -259,6 +261,30 @@ def test_a_replaced_dataset_reruns_all_that_is_of_it(project):
         assert project.pending() == project.that_match("[/]mine[./]", "second/table")
     finally:
         path.write_bytes(content)
+
+
+def test_another_image_in_a_folder_reruns_its_dataset(snakemake, tmp_path):
+    random = np.random.default_rng(0)
+
+    def draw(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (9, 9), dtype=np.uint8)).save(path)
+
+    for split, name, number in product(("train", "test"), ("benign", "malign"), range(12)):
+        draw(tmp_path / "slides" / split / name / f"{number}.png")
+    own = tmp_path / "own.yaml"
+    own.write_text("datasets: {slides: {path: slides, image_size: 8}}")
+
+    def run(*arguments: str) -> str:
+        given = ("--configfile", str(own))
+        outcome = snakemake(tmp_path, "results/data/slides.npz", *arguments, *given)
+        assert outcome.returncode == 0, outcome.stderr[-5000:]
+        return outcome.stderr + outcome.stdout
+
+    run()
+    assert "Nothing to be done" in run("-n")
+    draw(tmp_path / "slides/train/malign/12.png")
+    assert "Nothing to be done" not in run("-n")
 
 
 def test_a_rerun_keeps_what_was_finished(project, tmp_path):

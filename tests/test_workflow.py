@@ -69,32 +69,6 @@ def test_same_seeds_give_the_same_bytes(results, snakemake, tmp_path):
         assert first == second, pattern
 
 
-def test_a_change_of_one_method_reruns_what_depends_on_it(results, snakemake, tmp_path):
-    """An option of EL2N changes: its score, coresets, runs, and the artefacts; nothing else."""
-    study = tmp_path / "study"
-    for kind in ("experiments", "protocols"):
-        (study / kind).mkdir(parents=True)
-        for path in (ROOT / "tests" / "study" / kind).glob("tiny*.yaml"):
-            (study / kind / path.name).write_text(path.read_text())
-    changed = study / "experiments" / "tiny.yaml"
-    content = yaml.safe_load(changed.read_text())
-    content["methods"]["el2n"] = {"epochs": 4}
-    changed.write_text(yaml.safe_dump(content))
-    outcome = snakemake(
-        results.parent, "tiny", "--config", f"studies=['{study}']", "-n", "--quiet", "rules"
-    )
-    planned = outcome.stdout + outcome.stderr
-    counts = {
-        line.split()[0]: int(line.split()[1])
-        for line in planned.splitlines()
-        if len(line.split()) == 2 and line.split()[1].isdigit()
-    }
-    assert counts["score_samples"] == 1, planned
-    assert counts["select_coresets"] == 2
-    assert counts["train_network"] == 2
-    assert "train_surrogate" not in counts
-
-
 def test_real_medical_images_under_both_protocols(snakemake, medical_data, tmp_path):
     outcome = snakemake(
         tmp_path, "tiny_medical", "--config", STUDY, f"data_dir={medical_data}", timeout=900
