@@ -9,7 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.conftest import ROOT, STUDY, digests
+from tests.conftest import STUDY, digests
 
 
 @pytest.fixture(scope="module")
