@@ -17,9 +17,9 @@ rule prepare_dataset:
         "results/logs/prepare_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/prepare_dataset/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/training.yaml"
-    localrule: True
     threads: jobs.resource("prepare", "threads")
     resources:
         mem_mb=jobs.scaled("prepare", "mem_mb"),
