@@ -4,6 +4,7 @@ import numpy as np
 
 from medcoreset import methods
 from medcoreset.evidence import Evidence, statistics
+from medcoreset.seeding import generator
 from medcoreset.selection.select import Selection, select
 
 RANKINGS = ("least_confidence", "margin", "grand", "cal", "deepfool")
@@ -48,6 +49,11 @@ def permuted(arrays: dict[str, np.ndarray], order: np.ndarray) -> dict[str, np.n
         name: values[:, order] if name in PER_MODEL else values[order]
         for name, values in arrays.items()
     }
+
+
+def ranks(seed: int, n: int) -> np.ndarray:
+    """Return the order in which a run without classes takes equals, a permutation of n samples."""
+    return generator(seed, "selection").permutation(n)
 
 
 def choose(name: str, evidence: Evidence, count: int, **how) -> Selection:

@@ -39,6 +39,15 @@ def test_brute_force(neighbors, block, monkeypatch):
     assert found[0] == 0
 
 
+def test_of_equally_near_neighbours_the_first_count():
+    arrays = arrays_of(150, classes=2)
+    arrays["features"] = np.random.default_rng(0).integers(0, 4, (150, 3))
+    evidence = Evidence(arrays | {"features": arrays["features"] + 0.1})
+    expected = exhaustive(arrays["features"], evidence["final_probs"], evidence["labels"], 10)
+    found = score(methods.get("cal"), evidence, {"neighbors": 10})
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_the_most_contrasting_are_kept():
     rng = np.random.default_rng(0)
     p = np.tile([0.9, 0.1], (30, 1))

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcoreset.errors import UserError
-from medcoreset.evidence import Evidence
+from medcoreset.evidence import Evidence, statistics
 from medcoreset.methods import dissimilarity, traversal
 from medcoreset.methods.dissimilarity import Dissimilarity, squared_euclidean, symmetric_kl
 from medcoreset.methods.traversal import farthest_first
 from tests import oracles
-from tests.method_cases import arrays_of, choose, evidence_of
+from tests.method_cases import arrays_of, choose, evidence_of, ranks
 
 
 def exhaustive(distances: np.ndarray, start: list[int], count: int) -> list[int]:
@@ -112,6 +112,28 @@ def test_the_cover_radius_is_at_most_twice_the_best():
     )
     chosen = choose("kcenter_greedy", Evidence({"features": features}), 3, balance="global").indices
     assert set(chosen // 20) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rounding_errors_decide_no_tie(seed, pool):
+    ranked, rng = ranks(seed, 200), np.random.default_rng(seed)
+    features = rng.integers(0, 4, (200, 3))
+    squares = ((features[:, None] - features) ** 2).sum(axis=2)[np.ix_(ranked, ranked)]
+    found = choose(
+        "kcenter_greedy", Evidence({"features": features + 0.1}), 60, balance="global", seed=seed
+    ).indices
+    assert list(found) == list(ranked[exhaustive(squares, [0], 60)])
+
+    few = statistics.softmax(rng.normal(size=(9, 4)))
+    each = rng.integers(0, 9, 200)
+    ratio = np.log(few[:, None] / few)
+    kl = (few[:, None] * ratio).sum(axis=2)
+    between = (kl + kl.T)[np.ix_(each[ranked], each[ranked])]
+    found = choose(
+        "contextual_diversity", Evidence({"final_probs": few[each]}), 60, balance="global",
+        seed=seed,
+    ).indices  # fmt: skip
+    assert list(found) == list(ranked[exhaustive(between, [0], 60)])
 
 
 def test_copies_come_last():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medcoreset.evidence import Evidence
-from tests.method_cases import arrays_of, choose
+from tests.method_cases import arrays_of, choose, ranks
 
 
 def exhaustive(features: np.ndarray, start: list[int], count: int) -> list[int]:
@@ -22,6 +22,19 @@ def test_brute_force(start):
     evidence = Evidence({"features": features, "preselected": np.array(start, dtype=int)})
     found = choose("herding", evidence, 70, balance="global").indices
     assert list(found[:50]) == exhaustive(features, start, 50)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rounding_errors_decide_no_tie(seed):
+    ranked, features = ranks(seed, 100), np.random.default_rng(seed).integers(0, 3, (100, 3))
+    picks: list[int] = []
+    for _ in range(50):
+        wanted = (len(picks) + 1) * features.sum(axis=0) - 100 * features[picks].sum(axis=0)
+        squares = ((wanted - 100 * features[ranked]) ** 2).sum(axis=1)
+        squares[np.isin(ranked, picks)] = np.iinfo(np.int64).max
+        picks.append(int(ranked[squares.argmin()]))
+    evidence = Evidence({"features": features + 0.1})
+    assert list(choose("herding", evidence, 50, balance="global", seed=seed).indices) == picks
 
 
 def test_each_class_is_herded_to_its_own_mean():

@@ -4,6 +4,7 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.dissimilarity import floored, nearest, squared_euclidean
+from medcoreset.methods.greedy import rounded
 from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
 
@@ -49,7 +50,7 @@ def neighbors_of(evidence: Evidence, k: int) -> "Tensor":
     for rows in distances.blocks(len(distances)):
         block = distances.to(rows=rows)
         block.diagonal(rows.start).fill_(np.inf)
-        found.append(nearest(block, k))
+        found.append(nearest(rounded(block, distances.scale), k))
     return torch.cat(found)
 
 

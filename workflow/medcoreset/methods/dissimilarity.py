@@ -1,6 +1,7 @@
 """Dissimilarities of samples that are an inner product at heart, so that blocks are BLAS calls."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from medcoreset.evidence import Evidence
@@ -32,6 +33,11 @@ class Dissimilarity:
     def __len__(self) -> int:
         """Return n."""
         return len(self.own)
+
+    @cached_property
+    def scale(self) -> float:
+        """The largest size that left_i · right_j can have, with which rounding errors grow."""
+        return float(self.left.norm(dim=1).max() * self.right.norm(dim=1).max())
 
     def take(self, samples: "Tensor") -> Self:
         """Return the dissimilarity among `samples`, int (k,), numbered 0 … k−1."""

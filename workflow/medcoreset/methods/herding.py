@@ -1,7 +1,7 @@
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.greedy import shuffled
+from medcoreset.methods.greedy import first_best, shuffled
 from medcoreset.methods.registry import selecting
 
 
@@ -25,14 +25,14 @@ def herding(evidence: Evidence, count: int, rng: np.random.Generator) -> np.ndar
     features = evidence.tensor("features").T.contiguous()
     # From the mean, ‖(i+1)·μ − Σ x_j − x‖² = ‖s‖² + 2 s·x + ‖x‖², where s is the sum of the picks.
     features -= features.mean(dim=1, keepdim=True)
-    squares = features.norm(dim=0).square()
+    nearness = -features.norm(dim=0).square()
+    scale = float(nearness.abs().max())
     picks = evidence.preselected.tolist()
     picked_sum = features[:, picks].sum(dim=1)
-    squares[picks] = np.inf
+    nearness[picks] = -np.inf
     while len(picks) < count:
-        # Of equally near samples, `argmin` returns the first.
-        best = int(squares.addmv(features.T, picked_sum, alpha=2).argmin())
+        best = first_best(nearness.addmv(features.T, picked_sum, alpha=-2), scale)
         picks.append(best)
         picked_sum += features[:, best]
-        squares[best] = np.inf
+        nearness[best] = -np.inf
     return order[picks]

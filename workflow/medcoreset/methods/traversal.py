@@ -7,7 +7,7 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.dissimilarity import Dissimilarity, nearest
-from medcoreset.methods.greedy import shuffled
+from medcoreset.methods.greedy import rounded, shuffled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +38,9 @@ def traverse(
 def farthest_first(between: Dissimilarity, start: list[int], count: int) -> np.ndarray:
     """Return `start` and then, one by one, the sample farthest from all before it, int64 (count,).
 
-    How far a sample is from a set is its least dissimilarity to a member; of equally far samples
-    the first is picked. Costs O(n·count·F) in matrix products, and O(n) memory and a block.
+    How far a sample is from a set is its least dissimilarity to a member; of samples that are equally
+    far, but for rounding errors, the first is picked. Costs O(n·count·F) in matrix products, and
+    O(n) memory and a block.
     """
     picks = list(start)
     distance = between.own.new_full((len(between),), np.inf)
@@ -54,7 +55,8 @@ def farthest_first(between: Dissimilarity, start: list[int], count: int) -> np.n
 def _approach(between: Dissimilarity, distance: "Tensor", new: list[int]) -> None:
     """Lower `distance` (n,) to the set by its members `new`, whose own becomes −∞."""
     for rows in between.blocks(len(new)):
-        distance[rows] = distance[rows].minimum(between.to(new, rows).amin(dim=1))
+        least = between.to(new, rows).amin(dim=1)
+        distance[rows] = distance[rows].minimum(rounded(least, between.scale))
     distance[new] = -np.inf
 
 
@@ -69,7 +71,8 @@ def _certain(between: Dissimilarity, distance: "Tensor", most: int) -> list[int]
     rest = distance.index_fill(0, pool, -np.inf)
     rival = int(rest.argmax())
     outside = (float(rest[rival]), -rival)
-    inside, distance, numbers = between.take(pool).to(), distance[pool], pool.tolist()
+    inside = rounded(between.take(pool).to(), between.scale)
+    distance, numbers = distance[pool], pool.tolist()
     picks: list[int] = []
     while len(picks) < most:
         # Of equally far samples, `argmax` returns the first.
