@@ -235,7 +235,7 @@ def fill(disk: Path) -> None:
 
 
 def test_a_study_whose_disk_was_full_goes_on(undisturbed, small_disk):
-    disk = small_disk("size=3m")
+    disk = small_disk("size=2500k")
     study = Study(disk)
     assert study.run() == 1
     reason = f"probs.npy: {os.strerror(errno.ENOSPC).lower()}; make room"
