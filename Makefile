@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test setup lock lint benchmark clean
+.PHONY: demo test setup lock lint benchmark benchmark-selection benchmark-planning clean
 
 demo: setup
 	snakemake --cores all demo --report results/report.html --report-after-run
@@ -27,6 +27,10 @@ benchmark: setup
 # Time and memory of the selecting methods; PEERS=PYTHON adds apricot and submodlib from there.
 benchmark-selection: setup
 	python benchmarks/selection.py $(if $(PEERS),--peers $(PEERS))
+
+# Time and memory of Snakemake before the first job, up to 20,000 runs.
+benchmark-planning: setup
+	python benchmarks/planning.py
 
 setup: $(READY)
 
