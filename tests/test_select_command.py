@@ -102,6 +102,12 @@ MISTAKES = {
 }
 
 
+def test_a_selection_may_be_called_anything(evidence, tmp_path):
+    run("select", "eva", evidence, "--rate", "0.1", *EVA, "--out", tmp_path / "coreset")
+    with np.load(tmp_path / "coreset") as file:
+        assert len(file["indices"]) == 4
+
+
 @pytest.mark.parametrize("what", MISTAKES)
 def test_a_mistake_is_named_and_leaves_no_file(arrays, tmp_path, what):
     arguments, changes, named = MISTAKES[what]

@@ -65,5 +65,6 @@ def write_json(path: str | Path, content: Any) -> None:
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     """Write `arrays` as an uncompressed `.npz` without pickles; equal arrays are equal bytes."""
-    with replacing(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+    # An open file, because to a name without `.npz` numpy would add it.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
