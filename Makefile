@@ -1,11 +1,11 @@
-# make demo | make test: each sets up its own .venv first (once), touches nothing global.
+# make demo | make test | make test-slurm: each sets up its own .venv first (once), touches nothing global.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test setup lock lint benchmark benchmark-selection benchmark-planning clean
+.PHONY: demo test test-slurm setup lock lint benchmark benchmark-selection benchmark-planning clean
 
 demo: setup
 	snakemake --cores all demo --report results/report.html --report-after-run
@@ -13,6 +13,10 @@ demo: setup
 
 test: setup lint
 	pytest -q
+
+# A private SLURM cluster; the cases of failure take about 20 minutes.
+test-slurm: setup
+	tests/slurm/private pytest -q tests/slurm
 
 lint: setup
 	ruff check .

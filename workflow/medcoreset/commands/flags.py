@@ -53,6 +53,8 @@ def job_flags(command: Command) -> Command:
             type=click.FloatRange(min=0),
             default=300,
             show_default=True,
+            envvar="MEDCORESET_CHECKPOINT_SECONDS",
+            show_envvar=True,
             help="time between two checkpoints",
         ),
         threads,
