@@ -52,16 +52,11 @@ class Workflow:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start Snakemake through the profile."""
-        program = [
-            sys.executable,
-            str(HERE / "fastpoll.py"),
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-        ]
-        program += ["--profile", str(self.profile.parent), "--jobs", "2"]
+        program = [sys.executable, HERE / "fastpoll.py", "--snakefile", ROOT / "Snakefile"]
+        program += ["--profile", self.profile.parent, "--jobs", "2"]
         with self._log(len(self.calls)).open("w") as log:
             call = subprocess.Popen(
-                [*program, "--directory", str(self.folder), *arguments],
+                [*program, "--directory", self.folder, *arguments],
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
