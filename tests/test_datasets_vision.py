@@ -47,11 +47,6 @@ def counts(monkeypatch):
     return set_counts
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-
-
 # --- CIFAR ---------------------------------------------------------------------------------------
 
 
@@ -103,7 +98,7 @@ def test_cifar(cifar, tmp_path):
     assert canonical.load(tmp_path / "cifar.npz").sha256 == dataset.sha256
     assert len(list(folder.rglob("*"))) == 1  # nothing is unpacked into the user's folder
 
-    unpack(next(folder.iterdir()), tmp_path / "unpacked")
+    shutil.unpack_archive(next(folder.iterdir()), tmp_path / "unpacked")
     again = sources.read(f"{name}+val=0", data_dir=tmp_path / "unpacked")
     assert again.sha256 == dataset.sha256
 
@@ -111,7 +106,7 @@ def test_cifar(cifar, tmp_path):
 def test_broken_cifar(cifar, tmp_path):
     name, folder, *_ = cifar
     archive = next(folder.iterdir())
-    unpack(archive, tmp_path / "unpacked")
+    shutil.unpack_archive(archive, tmp_path / "unpacked")
     batch = next((tmp_path / "unpacked").rglob("test*"))
     batch.write_bytes(batch.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"cannot read its files in .*corrupted\.$"):
