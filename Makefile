@@ -14,7 +14,7 @@ demo: setup
 test: setup lint
 	pytest -q
 
-# A private SLURM cluster; the cases of failure take about 20 minutes.
+# The demo and eleven faults on a private SLURM cluster, about 25 minutes.
 test-slurm: setup
 	tests/slurm/private pytest -q tests/slurm
 
