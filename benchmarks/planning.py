@@ -33,23 +33,13 @@ from pathlib import Path
 import click
 import yaml
 
+from medcoreset.datasets.catalog import MEDMNIST
 from medcoreset.study import configuration, plan
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
-DATASETS = [
-    "organamnist",
-    "organcmnist",
-    "organsmnist",
-    "pathmnist",
-    "dermamnist",
-    "octmnist",
-    "pneumoniamnist",
-    "retinamnist",
-    "breastmnist",
-    "bloodmnist",
-]
+DATASETS = MEDMNIST[:10]
 PROTOCOLS = ("clean", "published")
 PER_EXPERIMENT = 1000
 SEEDS = [0, 1, 2]

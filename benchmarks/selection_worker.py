@@ -36,8 +36,6 @@ def evidence(n: int, dimensions: int) -> dict[str, np.ndarray]:
 
 def main() -> None:
     """Select, and print what was measured as JSON."""
-    import torch  # noqa: F401  (its start is no part of a selection)
-
     case = json.loads(sys.argv[1])
     method = methods.get(case["method"])
     if path := case["similarity"]:

@@ -209,16 +209,12 @@ def small_disk(tmp_path) -> Iterator[Callable[..., Path]]:
 
     def mount(*options: str) -> Path:
         first = not os.path.ismount(disk)
-        command = [
-            "mount",
-            "-t",
-            "tmpfs",
-            "-o",
-            ",".join([*([] if first else ["remount"]), *options]),
-        ]
-        outcome = subprocess.run([*command, "none", str(disk)], capture_output=True, text=True)
-        if outcome.returncode:
+        how = ",".join(options if first else ("remount", *options))
+        command = ["mount", "-t", "tmpfs", "-o", how, "none", str(disk)]
+        outcome = subprocess.run(command, capture_output=True, text=True)
+        if outcome.returncode and first:
             pytest.skip(f"a small file system cannot be mounted here: {outcome.stderr.strip()}")
+        assert outcome.returncode == 0, outcome.stderr
         return disk
 
     yield mount
