@@ -30,8 +30,8 @@ from medcoreset.study import configuration, plan
 from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list, share_gpus
 
 try:
-    check_writable("results", ".snakemake")
     study = configuration.load(config)
+    check_writable(study.root, ".snakemake")
 except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
 
@@ -69,7 +69,7 @@ for name, experiment in study.experiments.items():
             name
         default_target: name == "demo"
         input:
-            plan.artefacts(experiment),
+            plan.artefacts(study, experiment),
 
 
 for group in ("eva", "deepcore"):
@@ -82,7 +82,7 @@ for group in ("eva", "deepcore"):
                 path
                 for experiment in study.experiments.values()
                 if experiment["group"] == group
-                for path in plan.artefacts(experiment)
+                for path in plan.artefacts(study, experiment)
             ],
 
 

@@ -63,7 +63,11 @@ def edited(tmp_path: Path):
         ({"protocols": ["tiny:best"]}, ["protocols", "'best'", "best_val"]),
         (
             {"datasets": ["cifar10+val=0"]},
-            ["protocols", "tiny:published", "validation", "cifar10+val=0"],
+            ["protocols", "tiny:published", "validation", "cifar10+val=0", "clean, deepcore"],
+        ),
+        (
+            {"datasets": ["cifar10+val=0"], "protocols": ["tiny"]},
+            ["methods.eva", "2 pairs of windows", "validation", "cifar10+val=0"],
         ),
         ({"figures": ["pie"]}, ["figures", "'pie'", "gallery"]),
         ({"published": ["eva_table9"]}, ["published", "'eva_table9'", "eva_table1"]),
@@ -88,6 +92,8 @@ def test_mistake_in_an_experiment_is_one_line(edited, changes, words):
         ({"selection": {"rounding": "up"}}, ["rounding", "'up'", "ceil"]),
         ({"extends": "cleen"}, ["extends", "'cleen'", "clean"]),
         ({"extends": "tiny"}, ["extends itself"]),
+        ({"report": "best"}, ["report", "'best'", "best_val"]),
+        ({"training": {"report": "clean"}}, ["report", "batch_size"]),
     ],
 )
 def test_mistake_in_a_protocol_is_one_line(edited, changes, words):
@@ -138,6 +144,17 @@ def test_seeds_survive_their_path_component(seeds):
 def test_surrogate_identity_splits_into_network_and_its_own():
     network, own = configuration.split_surrogate("resnet18+width=8+epochs=5+seed=2")
     assert (network, own) == ("resnet18+width=8", {"epochs": 5, "seed": 2})
+
+
+def test_a_surrogate_of_the_protocols_own_length_has_one_name():
+    study = configuration.load({})
+    deepcore = study.protocols["deepcore"]
+    lengths = study.experiments["deepcore_table4"].surrogates(deepcore)
+    assert "resnet18+seed=0" in lengths
+    assert "resnet18+epochs=15+seed=0" in lengths
+    assert not any("epochs=10+" in name for name in lengths)
+    table1 = plan.surrogates(study, study.experiments["deepcore_table1"])
+    assert set(table1) < set(plan.surrogates(study, study.experiments["deepcore_table4"]))
 
 
 def test_planning_imports_no_torch():

@@ -220,8 +220,8 @@ def test_a_change_of_an_experiment_makes_what_is_missing(project, edit, old, new
             "extends: clean\nselection: {missing: zero}",
             ["/el2n", "/eva", "first/(table|accuracy)"],
         ),
-        ("epochs: 5", "report: best_val, epochs: 5", ["experiments/"]),
-        ("epochs: 5", "report: deepcore, epochs: 5", ["experiments/", "runs/"]),
+        ("extends: clean", "extends: clean\nreport: best_val", ["experiments/"]),
+        ("extends: clean", "extends: clean\nreport: medmnist", ["experiments/"]),
     ],
     ids=[
         "training",
@@ -229,8 +229,8 @@ def test_a_change_of_an_experiment_makes_what_is_missing(project, edit, old, new
         "recording",
         "budget",
         "missing samples",
-        "reporting rule that is always recorded",
-        "reporting rule of its own",
+        "reporting rule",
+        "reporting rule of another paper",
     ],
 )
 def test_a_value_of_a_protocol_reruns_what_depends_on_it(project, edit, old, new, depends):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medcoreset.commands.flags import training_flags
 from medcoreset.errors import UserError
 from medcoreset.training.options import TrainingOptions, as_flags
-from medcoreset.training.reporting import RULES, recorded
+from medcoreset.training.reporting import RULES, possible
 
 
 def parsed(text: str) -> TrainingOptions:
@@ -33,8 +33,9 @@ def parsed(text: str) -> TrainingOptions:
         TrainingOptions,
         lr=st.floats(1e-3, 10),
         optimizer=st.sampled_from(["sgd", "adam"]),
-        drop_last=st.booleans(),
-        batch_size=st.integers(2, 512),
+        last_batch=st.sampled_from(["even", "drop", "keep"]),
+        accumulate=st.booleans(),
+        batch_size=st.integers(16, 512),
         channels=st.sampled_from([0, 1, 3]),
         schedule=st.sampled_from(["cosine", "multistep"]),
         milestones=st.lists(st.floats(0.1, 1), min_size=1, max_size=3).map(tuple),
@@ -63,13 +64,13 @@ def test_yaml_values_are_converted():
         ({"lr": 0}, "lr: 0.0 must be above 0"),
         ({"epochs": 1.5}, "epochs: 1.5 is not an integer"),
         ({"epochs": -1}, "epochs: -1 must be at least 0"),
-        ({"batch_size": 1}, "batch_size: 1 must be at least 2"),
-        ({"drop_last": "yes"}, "drop_last: 'yes' is not true or false"),
+        ({"batch_size": 8}, "batch_size: 8 must be at least 16"),
+        ({"last_batch": "lose"}, "last_batch: 'lose' is not one of even, drop, keep"),
+        ({"accumulate": "yes"}, "accumulate: 'yes' is not true or false"),
         ({"milestones": [0.5, 1.5]}, "must be at most 1"),
         ({"schedule": "multistep"}, "milestones: schedule multistep needs"),
         ({"min_lr": 1}, "min_lr: 1.0 is above lr 0.1"),
         ({"momentum": 0}, "nesterov: true needs momentum"),
-        ({"report": "best"}, "report: 'best' is not one of published, clean"),
     ],
 )
 def test_a_mistake_names_key_value_and_what_is_allowed(mapping, message):
@@ -79,9 +80,9 @@ def test_a_mistake_names_key_value_and_what_is_allowed(mapping, message):
     assert "\n" not in str(mistake.value)
 
 
-def test_every_run_records_the_three_rules_and_its_own():
-    assert recorded("clean") == ("published", "clean", "best_val")
-    assert recorded("medmnist")[-1] == "medmnist"
+def test_every_run_records_every_rule_that_its_data_allow():
+    assert possible(has_val=True) == tuple(RULES)
+    assert possible(has_val=False) == ("clean", "deepcore")
     assert RULES["published"].drop_incomplete == 512
 
 

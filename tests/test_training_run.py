@@ -125,7 +125,7 @@ def test_recording_in_evaluation_mode_does_not_change_the_training(tmp_path):
 
 
 def test_dropping_the_last_batch_leaves_samples_unseen(tmp_path):
-    one = job(tmp_path, digits(), drop_last=True)
+    one = job(tmp_path, digits(), last_batch="drop")
     train_surrogate(one, 0, probs_budget_mb=0)
     seen = np.load(one.out / "evidence" / "seen.npy")
     assert (seen.sum(1) == 300 // 64 * 64).all()
@@ -139,7 +139,7 @@ def test_a_length_in_iterations_is_the_same_for_any_coreset(tmp_path):
     train_coresets(one, [0], folder)
     found = metrics(one.out)
     assert found["run"]["coreset_size"] == 40
-    assert len(found["seeds"]["0"]["history"]) == 3  # 3 batches (16, 16, 8) an epoch
+    assert len(found["seeds"]["0"]["history"]) == 4  # 2 batches of 20 an epoch
 
 
 def test_weights_of_the_coreset_weight_the_loss(tmp_path):

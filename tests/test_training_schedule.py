@@ -40,26 +40,56 @@ def test_multistep_and_constant():
     assert set(rates(100, 100, schedule="constant")) == {0.1}
 
 
-@given(
-    samples=st.integers(2, 3000),
-    batch_size=st.integers(2, 300),
-    min_batches=st.integers(1, 8),
-    drop_last=st.booleans(),
-)
-def test_batches_lose_no_sample_and_are_never_of_one(samples, batch_size, min_batches, drop_last):
-    options = TrainingOptions(batch_size=batch_size, min_batches=min_batches, drop_last=drop_last)
-    batches = plan(samples, options).batches
-    sizes = [stop - start for start, stop in batches]
+SAMPLES, BATCH_SIZES, MIN_BATCHES = st.integers(2, 3000), st.integers(16, 300), st.integers(1, 8)
+
+
+def sizes(samples: int, **options: object) -> list[int]:
+    """The sizes of an epoch's batches, which follow each other from the first sample on."""
+    batches = plan(samples, TrainingOptions(**options)).batches
     assert batches[0][0] == 0
     assert all(stop == start for (_, stop), (start, _) in itertools.pairwise(batches))
-    assert min(sizes) >= 2
-    assert max(sizes) <= samples
-    wanted = min(batch_size, samples, max(16, samples // min_batches))
-    assert max(sizes) <= wanted + 1
-    if drop_last:
-        assert samples - batches[-1][1] < wanted
-    else:
-        assert batches[-1][1] == samples
+    return [stop - start for start, stop in batches]
+
+
+@given(samples=SAMPLES, batch_size=BATCH_SIZES, min_batches=MIN_BATCHES)
+def test_batches_are_near_equal_and_lose_no_sample(samples, batch_size, min_batches):
+    found = sizes(samples, batch_size=batch_size, min_batches=min_batches)
+    assert sum(found) == samples
+    assert max(found) - min(found) <= 1
+    assert min(found) >= min(samples, 16)
+    assert max(found) <= max(batch_size, 31)  # 31 samples are no two batches of 16
+    if samples >= 16 * min_batches:
+        assert len(found) >= min_batches
+
+
+@given(samples=st.integers(2, 300), iterations=st.integers(1, 500), batch_size=BATCH_SIZES)
+def test_every_step_of_a_length_in_iterations_has_a_whole_batch(samples, iterations, batch_size):
+    options = {"length": "iterations", "iterations": iterations, "batch_size": batch_size}
+    found = plan(samples, TrainingOptions(**options))
+    steps = [batch for epoch in range(found.epochs) for batch in found.batches_of(epoch)]
+    assert len(steps) == iterations
+    assert min(stop - start for start, stop in steps) >= min(samples, 16)
+
+
+@pytest.mark.parametrize("samples", range(100, 104))
+def test_no_small_coreset_ends_its_epoch_with_a_few_samples(samples):
+    found = sizes(samples, batch_size=64)
+    assert len(found) == 4
+    assert min(found) == 25
+
+
+@given(samples=SAMPLES, batch_size=BATCH_SIZES, min_batches=MIN_BATCHES)
+def test_published_tails_are_dropped_or_kept(samples, batch_size, min_batches):
+    options = {"batch_size": batch_size, "min_batches": min_batches}
+    full = min(batch_size, samples, max(16, samples // min_batches))
+    dropped = sizes(samples, **options, last_batch="drop")
+    assert set(dropped) == {full}
+    assert samples - sum(dropped) < full
+    kept = sizes(samples, **options, last_batch="keep")
+    assert sum(kept) == samples
+    assert min(kept) >= 2
+    left = samples % full
+    assert kept == [*dropped, left] if left > 1 else kept[:-1] == dropped[:-1]
 
 
 def test_a_coreset_of_one_sample_is_refused():
@@ -76,7 +106,7 @@ def test_a_length_in_iterations_is_exact(samples, iterations):
 
 
 def test_evaluations_come_every_800_iterations_in_whole_epochs_and_at_the_end():
-    found = plan(13932, TrainingOptions(drop_last=True))
+    found = plan(13932, TrainingOptions(last_batch="drop"))
     assert len(found.batches) == 54
     evaluated = [epoch + 1 for epoch in range(found.epochs) if found.evaluates_after(epoch)]
     assert evaluated == [*range(14, 200, 14), 200]

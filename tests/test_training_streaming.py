@@ -89,17 +89,12 @@ def without_val(tmp_path, **options):
 def test_without_validation_data_the_rules_that_need_none_remain(tmp_path):
     import json
 
-    one = without_val(tmp_path, report="deepcore")
+    one = without_val(tmp_path)
     train_coresets(one, [0], None)
     rules = json.loads((one.out / "metrics.json").read_text())["seeds"]["0"]["rules"]
     assert sorted(rules) == ["clean", "deepcore"]
     with np.load(one.out / "predictions.npz") as predictions:
         assert predictions["val_logits"].shape == (1, 0, 10)
-
-
-def test_a_rule_that_needs_validation_data_is_refused_without_it(tmp_path):
-    with pytest.raises(UserError, match="report: best_val looks at validation data"):
-        train_coresets(without_val(tmp_path, report="best_val"), [0], None)
 
 
 def test_a_surrogate_of_no_epoch_leaves_the_evidence_of_its_initialisation(tmp_path):

@@ -12,11 +12,11 @@ nor where it lies: Snakemake does not compare a parameter that is a function of 
 
 rule describe_experiment:
     output:
-        plan=f"{plan.EXPERIMENT}/plan.json",
+        plan=study.path(f"{plan.EXPERIMENT}/plan.json"),
     log:
-        "results/logs/describe_experiment/{experiment}.log",
+        study.path("logs/describe_experiment/{experiment}.log"),
     benchmark:
-        "results/benchmarks/describe_experiment/{experiment}.tsv"
+        study.path("benchmarks/describe_experiment/{experiment}.tsv")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -37,21 +37,21 @@ rule describe_experiment:
 rule make_table:
     input:
         metrics=lambda wildcards: plan.metrics(study, study.experiments[wildcards.experiment]),
-        plan=f"{plan.EXPERIMENT}/plan.json",
+        plan=study.path(f"{plan.EXPERIMENT}/plan.json"),
     output:
-        csv=f"{plan.EXPERIMENT}/table.csv",
+        csv=study.path(f"{plan.EXPERIMENT}/table.csv"),
         html=report(
-            f"{plan.EXPERIMENT}/table.html",
+            study.path(f"{plan.EXPERIMENT}/table.html"),
             caption="../report/table.rst",
             category="{experiment}",
             labels={"result": "table"},
         ),
-        markdown=f"{plan.EXPERIMENT}/table.md",
-        latex=f"{plan.EXPERIMENT}/table.tex",
+        markdown=study.path(f"{plan.EXPERIMENT}/table.md"),
+        latex=study.path(f"{plan.EXPERIMENT}/table.tex"),
     log:
-        "results/logs/make_table/{experiment}.log",
+        study.path("logs/make_table/{experiment}.log"),
     benchmark:
-        "results/benchmarks/make_table/{experiment}.tsv"
+        study.path("benchmarks/make_table/{experiment}.tsv")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -80,20 +80,20 @@ for figure in plan.FIGURES:
             f"draw_{figure}"
         input:
             partial(jobs.figure_inputs, figure=figure),
-            plan=f"{plan.EXPERIMENT}/plan.json",
+            plan=study.path(f"{plan.EXPERIMENT}/plan.json"),
         output:
             svg=report(
-                f"{plan.EXPERIMENT}/{figure}.svg",
+                study.path(f"{plan.EXPERIMENT}/{figure}.svg"),
                 caption=f"../report/{figure}.rst",
                 category="{experiment}",
                 labels={"result": figure},
             ),
-            pdf=f"{plan.EXPERIMENT}/{figure}.pdf",
-            png=f"{plan.EXPERIMENT}/{figure}.png",
+            pdf=study.path(f"{plan.EXPERIMENT}/{figure}.pdf"),
+            png=study.path(f"{plan.EXPERIMENT}/{figure}.png"),
         log:
-            f"results/logs/draw_figure/{{experiment}}/{figure}.log",
+            study.path(f"logs/draw_figure/{{experiment}}/{figure}.log"),
         benchmark:
-            f"results/benchmarks/draw_figure/{{experiment}}/{figure}.tsv"
+            study.path(f"benchmarks/draw_figure/{{experiment}}/{figure}.tsv")
         localrule: True
         conda:
             "../../envs/analysis.yaml"

@@ -8,13 +8,17 @@ output: results/coresets/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/SEEDS/seedS.npz
 rule select_coresets:
     input:
         unpack(lambda wildcards: jobs.selection_inputs(wildcards)),
-        dataset=plan.DATASET,
+        dataset=study.path(plan.DATASET),
     output:
-        coresets=directory(plan.CORESETS),
+        coresets=directory(study.path(plan.CORESETS)),
     log:
-        "results/logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.log",
+        study.path(
+            "logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.log"
+        ),
     benchmark:
-        "results/benchmarks/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.tsv"
+        study.path(
+            "benchmarks/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.tsv"
+        )
     conda:
         "../../envs/selection.yaml"
     threads: jobs.resource("score", "threads")

@@ -11,12 +11,12 @@ rule prepare_dataset:
     input:
         lambda wildcards: jobs.dataset_files(wildcards.dataset),
     output:
-        images=plan.DATASET,
-        info="results/data/{dataset}.json",
+        images=study.path(plan.DATASET),
+        info=study.path("data/{dataset}.json"),
     log:
-        "results/logs/prepare_dataset/{dataset}.log",
+        study.path("logs/prepare_dataset/{dataset}.log"),
     benchmark:
-        "results/benchmarks/prepare_dataset/{dataset}.tsv"
+        study.path("benchmarks/prepare_dataset/{dataset}.tsv")
     localrule: True
     conda:
         "../../envs/training.yaml"

@@ -8,14 +8,18 @@ output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/NETWORK/SEEDS/: met
 rule train_network:
     input:
         unpack(lambda wildcards: jobs.training_inputs(wildcards)),
-        dataset=plan.DATASET,
+        dataset=study.path(plan.DATASET),
     output:
-        metrics=f"{plan.RUN}/metrics.json",
-        predictions=f"{plan.RUN}/predictions.npz",
+        metrics=study.path(f"{plan.RUN}/metrics.json"),
+        predictions=study.path(f"{plan.RUN}/predictions.npz"),
     log:
-        "results/logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.log",
+        study.path(
+            "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.log"
+        ),
     benchmark:
-        "results/benchmarks/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.tsv"
+        study.path(
+            "benchmarks/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.tsv"
+        )
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("train", "threads")

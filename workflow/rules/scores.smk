@@ -10,14 +10,14 @@ output: results/evidence/DATASET/PROTOCOL/SURROGATE/VARIANT/, for methods that n
 
 rule compute_evidence:
     input:
-        dataset=plan.DATASET,
+        dataset=study.path(plan.DATASET),
         surrogates=jobs.evidence_inputs,
     output:
-        evidence=directory(plan.EVIDENCE),
+        evidence=directory(study.path(plan.EVIDENCE)),
     log:
-        "results/logs/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.log",
+        study.path("logs/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.log"),
     benchmark:
-        "results/benchmarks/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.tsv"
+        study.path("benchmarks/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.tsv")
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("train", "threads")
@@ -39,14 +39,14 @@ rule compute_evidence:
 
 rule score_samples:
     input:
-        dataset=plan.DATASET,
+        dataset=study.path(plan.DATASET),
         evidence=jobs.score_evidence,
     output:
-        scores=plan.SCORES,
+        scores=study.path(plan.SCORES),
     log:
-        "results/logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log",
+        study.path("logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log"),
     benchmark:
-        "results/benchmarks/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.tsv"
+        study.path("benchmarks/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.tsv")
     conda:
         "../../envs/selection.yaml"
     threads: jobs.resource("score", "threads")
@@ -71,14 +71,14 @@ rule score_samples:
 
 rule score_windows:
     input:
-        dataset=plan.DATASET,
-        evidence=f"{plan.SURROGATE}/evidence",
+        dataset=study.path(plan.DATASET),
+        evidence=study.path(f"{plan.SURROGATE}/evidence"),
     output:
-        windows=plan.WINDOWS,
+        windows=study.path(plan.WINDOWS),
     log:
-        "results/logs/score_windows/{dataset}/{protocol}/{surrogate}.log",
+        study.path("logs/score_windows/{dataset}/{protocol}/{surrogate}.log"),
     benchmark:
-        "results/benchmarks/score_windows/{dataset}/{protocol}/{surrogate}.tsv"
+        study.path("benchmarks/score_windows/{dataset}/{protocol}/{surrogate}.tsv")
     conda:
         "../../envs/selection.yaml"
     threads: jobs.resource("score", "threads")

@@ -7,16 +7,16 @@ output: results/surrogates/DATASET/PROTOCOL/SURROGATE/: evidence/, metrics.json,
 
 rule train_surrogate:
     input:
-        dataset=plan.DATASET,
+        dataset=study.path(plan.DATASET),
     output:
-        evidence=directory(f"{plan.SURROGATE}/evidence"),
-        metrics=f"{plan.SURROGATE}/metrics.json",
-        predictions=f"{plan.SURROGATE}/predictions.npz",
-        model=f"{plan.SURROGATE}/model.pt",
+        evidence=directory(study.path(f"{plan.SURROGATE}/evidence")),
+        metrics=study.path(f"{plan.SURROGATE}/metrics.json"),
+        predictions=study.path(f"{plan.SURROGATE}/predictions.npz"),
+        model=study.path(f"{plan.SURROGATE}/model.pt"),
     log:
-        "results/logs/train_surrogate/{dataset}/{protocol}/{surrogate}.log",
+        study.path("logs/train_surrogate/{dataset}/{protocol}/{surrogate}.log"),
     benchmark:
-        "results/benchmarks/train_surrogate/{dataset}/{protocol}/{surrogate}.tsv"
+        study.path("benchmarks/train_surrogate/{dataset}/{protocol}/{surrogate}.tsv")
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("surrogate", "threads")

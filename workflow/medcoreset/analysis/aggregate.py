@@ -47,9 +47,10 @@ def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, list[Choice]]:
     rows, choices = [], []
     for cell, candidates in cells.items():
         per_run = [_PerSeed.read(run) for run in candidates]
-        best = max(per_run, key=lambda values: values.val_accuracy)  # the first one among equals
+        best = per_run[0]
         if len(candidates) > 1:
-            choices.append(Choice(best.run, len(candidates), best.val_accuracy, best.reports))
+            best = max(per_run, key=_PerSeed.val_accuracy)  # the first one among equals
+            choices.append(Choice(best.run, len(candidates), best.val_accuracy(), best.reports))
         rows += [
             {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values)}
             for metric, values in best.metrics.items()
@@ -74,8 +75,8 @@ class _PerSeed:
     """One run's values under its reporting rule, in percent, in the order of the seeds."""
 
     run: Run
+    records: list[dict[str, Any]]
     reports: str
-    val_accuracy: float
     metrics: dict[str, list[float | None]]
 
     @classmethod
@@ -84,14 +85,23 @@ class _PerSeed:
         if not seeds:
             raise UserError(f"{run.metrics}: no seeds")
         records = [_rule(seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
-        val = [_value(record["val"], "accuracy", run) for record in records]
         reported = [record[record["reports"]] for record in records]
         metrics = {
             metric: [_value(values, metric, run) for values in reported] for metric in METRICS
         }
         recalls = zip(*(_recall(values, run) for values in reported), strict=True)
         metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
-        return cls(run, records[0]["reports"], float(pd.Series(val).mean()), metrics)
+        return cls(run, records, records[0]["reports"], metrics)
+
+    def val_accuracy(self) -> float:
+        """Return the mean validation accuracy, by which one of several candidates is chosen.
+
+        Raises UserError for a run on data that has no validation split.
+        """
+        if any("val" not in record for record in self.records):
+            raise UserError(f"{self.run.metrics}: no validation data to choose candidates on")
+        found = [_value(record["val"], "accuracy", self.run) for record in self.records]
+        return float(pd.Series(found).mean())
 
 
 def _read_json(path: str) -> dict[str, Any]:

@@ -22,12 +22,13 @@ PUBLISHED_TABLES = [PUBLISHED / "eva.csv", PUBLISHED / "deepcore.csv"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a number is obtained: training, selection, and the reporting rule."""
+    """How a number is obtained: training, selection, and the rule that its own column has."""
 
     name: str
     description: str
     training: TrainingOptions
     surrogate: TrainingOptions
+    report: str
     rounding: str = "ceil"
     balance: str = "global"
     missing: str = "masked"
@@ -49,13 +50,16 @@ class Experiment:
         """Whether networks are trained; a figure of the surrogates alone has no table."""
         return bool(self["networks"] and self["seeds"])
 
-    @property
-    def surrogates(self) -> list[str]:
-        """Identities of the surrogates, `NETWORK[+epochs=E]+seed=S`."""
-        given = self["surrogate"]
+    def surrogates(self, protocol: Protocol) -> list[str]:
+        """Return the identities of the surrogates, `NETWORK[+epochs=E]+seed=S`.
+
+        A length that is the protocol's own is not spelled out: one training has one name.
+        """
+        given, usual = self["surrogate"], protocol.surrogate.epochs
         names = [networks.check(name) for name in _listed(given["network"])]
-        lengths = [f"+epochs={epochs}" for epochs in _listed(given.get("epochs", []))] or [""]
-        return [f"{name}{length}+seed={given['seed']}" for name in names for length in lengths]
+        lengths = _listed(given.get("epochs", usual))
+        spelled = ["" if epochs == usual else f"+epochs={epochs}" for epochs in lengths]
+        return [f"{name}{length}+seed={given['seed']}" for name in names for length in spelled]
 
 
 def split_surrogate(identity: str) -> tuple[str, dict[str, int]]:
@@ -67,12 +71,24 @@ def split_surrogate(identity: str) -> tuple[str, dict[str, int]]:
     return network, {key: int(value) for key, _, value in pairs if key in own}
 
 
+def surrogate_epochs(protocol: Protocol, surrogate: str) -> int:
+    """Return for how many epochs a surrogate is trained under a protocol."""
+    return split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
+
+
 @dataclass(frozen=True)
 class Study:
     """Everything that was configured; experiments and protocols by name."""
 
     config: dict[str, Any]
     folders: list[Path] = field(default_factory=list)
+
+    root = "results"
+    """Folder of everything that is made, below the working folder."""
+
+    def path(self, pattern: str) -> str:
+        """Return where a result lies, given its place below the root."""
+        return f"{self.root}/{pattern}"
 
     @cached_property
     def protocol_files(self) -> dict[str, Path]:
@@ -107,15 +123,20 @@ class Study:
 
     def _protocol(self, name: str) -> Protocol:
         merged: dict[str, dict[str, Any]] = {"training": {}, "surrogate": {}, "selection": {}}
+        report = "clean"
         for ancestor in reversed(self.lineage(name)):
+            content = self._protocol_contents[ancestor]
             for section, values in merged.items():
-                values |= self._protocol_contents[ancestor].get(section, {})
+                values |= content.get(section, {})
+            report = content.get("report", report)
+        _known(f"{self.protocol_files[name]}: report", "reporting rule", report, RULES)
         source, options = f"{self.protocol_files[name]}", TrainingOptions.from_mapping
         return Protocol(
             name,
             self._protocol_contents[name]["description"],
             _checked(source, options, merged["training"]),
             _checked(source, options, merged["training"] | merged["surrogate"]),
+            report,
             **merged["selection"],
         )
 
@@ -147,7 +168,7 @@ class Study:
         """Return the protocol and the reporting rule of `RECIPE` or `RECIPE:RULE`."""
         recipe, _, rule = column.partition(":")
         protocol = self.protocols[recipe]
-        return protocol, rule or protocol.training.report
+        return protocol, rule or protocol.report
 
     def options(
         self, experiment: Experiment, key: str, dataset: str, protocol: str, rate: float
@@ -181,15 +202,15 @@ class Study:
         candidates = [entry | {"early": early, "late": late} for early, late in pairs]
         return [_checked(source, methods.parse_options, method, each) for each in candidates]
 
-    def surrogates_of(self, experiment: Experiment, key: str) -> list[str]:
+    def surrogates_of(self, experiment: Experiment, key: str, protocol: Protocol) -> list[str]:
         """Return the surrogates that a row's coresets are selected with; none for e.g. random."""
         if not methods.get(self.method_of(experiment, key)).uses_surrogate:
             return []
         lengths = experiment["methods"][key].get("surrogate_epochs")
-        every = experiment.surrogates
+        every = experiment.surrogates(protocol)
         if lengths is None:
             return every
-        return [each for each in every if split_surrogate(each)[1].get("epochs") in lengths]
+        return [each for each in every if surrogate_epochs(protocol, each) in lengths]
 
     def method_of(self, experiment: Experiment, key: str) -> str:
         """Return the name of the method behind a row."""
@@ -197,10 +218,7 @@ class Study:
 
     def surrogate_training(self, protocol: Protocol, surrogate: str) -> TrainingOptions:
         """Return how a surrogate is trained under a protocol."""
-        return replace(protocol.surrogate, epochs=self._surrogate_epochs(protocol, surrogate))
-
-    def _surrogate_epochs(self, protocol: Protocol, surrogate: str) -> int:
-        return split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
+        return replace(protocol.surrogate, epochs=surrogate_epochs(protocol, surrogate))
 
     def _files(self, kind: str) -> dict[str, Path]:
         found: dict[str, Path] = {}
@@ -220,7 +238,8 @@ class Study:
             if rule:
                 _known(f"{source}: protocols", "reporting rule", rule, RULES)
             self._check_val(experiment, column)
-        _checked(f"{source}: surrogate.network", lambda: experiment.surrogates)
+        for name in _listed(experiment["surrogate"]["network"]):
+            _checked(f"{source}: surrogate.network", networks.check, name)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
         for table in experiment["published"]:
@@ -232,25 +251,37 @@ class Study:
     def _check_val(self, experiment: Experiment, column: str) -> None:
         rule = self.split_protocol(column)[1]
         for dataset in experiment["datasets"] if RULES[rule].needs_val else []:
-            identity = catalog.parse(dataset, self.config["datasets"])
-            # Own files may bring a validation split, which nothing is held out for either.
-            if identity.val == 0 and identity.source is not catalog.OWN:
+            if not self.has_val(dataset):
+                allowed = ", ".join(name for name, each in RULES.items() if not each.needs_val)
                 raise UserError(
                     f"{experiment.source}: protocols: {column} is reported by {rule}, which looks "
-                    f"at validation data, and {dataset} has none"
+                    f"at validation data, and {dataset} has none (rules that do not: {allowed})"
                 )
+
+    def has_val(self, dataset: str) -> bool:
+        """Say whether a dataset will have a validation split, its source's or a held-out one.
+
+        Own data that bring one are refused with `+val=0`, so that this is known beforehand.
+        """
+        identity = catalog.parse(dataset, self.config["datasets"])
+        return identity.source.has_val or identity.val > 0
 
     def _check_options(self, experiment: Experiment, key: str) -> None:
         method = methods.get(self.method_of(experiment, key))
-        surrogates = self.surrogates_of(experiment, key) if method.check_epochs else []
         source = f"{experiment.source}: methods.{key}"
         protocols = {self.split_protocol(column)[0].name for column in experiment["protocols"]}
         for name in sorted(protocols):
-            lengths = {self._surrogate_epochs(self.protocols[name], each) for each in surrogates}
+            surrogates = self.surrogates_of(experiment, key, self.protocols[name])
+            lengths = {surrogate_epochs(self.protocols[name], each) for each in surrogates}
             for dataset, rate in product(experiment["datasets"], experiment["rates"]):
-                for options in self.options(experiment, key, dataset, name, rate):
-                    for epochs in lengths:
-                        _checked(source, method.check_epochs, epochs, **options)
+                candidates = self.options(experiment, key, dataset, name, rate)
+                if len(candidates) > 1 and not self.has_val(dataset):
+                    raise UserError(
+                        f"{source}: {len(candidates)} pairs of windows, of which one is chosen on "
+                        f"validation data, and {dataset} has none; give one pair"
+                    )
+                for options, epochs in product(candidates, lengths if method.check_epochs else ()):
+                    _checked(source, method.check_epochs, epochs, **options)
 
 
 def load(config: Mapping[str, Any]) -> Study:

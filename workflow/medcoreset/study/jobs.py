@@ -19,7 +19,6 @@ from medcoreset.study import plan
 from medcoreset.study.configuration import Study, published_rows, split_surrogate
 from medcoreset.study.schema import ROOT
 from medcoreset.training.options import as_flags
-from medcoreset.training.reporting import ALWAYS
 
 
 @dataclass(frozen=True)
@@ -73,20 +72,19 @@ class Jobs:
     def surrogate_flags(self, protocol: str, surrogate: str) -> str:
         """Return the seed and the training options of a surrogate."""
         training = self.study.surrogate_training(self.study.protocols[protocol], surrogate)
-        flags = as_flags(training, without=("report", "weighted_loss"))
+        flags = as_flags(training, without=("weighted_loss",))
         return f"--seed {split_surrogate(surrogate)[1]['seed']} {flags}".strip()
 
     def training_flags(self, protocol: str) -> str:
         """Return the training options of a coreset run, of which no dynamics are recorded."""
         training = self.study.protocols[protocol].training
-        report = ("report",) if training.report in ALWAYS else ()
-        return as_flags(training, without=("record", *report))
+        return as_flags(training, without=("record",))
 
     def training_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return the coresets of a run; the full training set has none."""
         if wildcards.variant == plan.FULL:
             return {}
-        return {"coresets": plan.CORESETS.format(**wildcards)}
+        return {"coresets": self.study.path(plan.CORESETS).format(**wildcards)}
 
     def method_flags(self, variant: str) -> str:
         """Return a method and its options as `medcoreset score` and `coreset` take them."""
@@ -107,7 +105,10 @@ class Jobs:
         seeds = range(int(seed), int(seed) + options.get("models", 1))
         names = [f"{name}{equals}{each}" for each in seeds]
         place = {"dataset": wildcards.dataset, "protocol": wildcards.protocol}
-        return [plan.SURROGATE.format(**place, surrogate=surrogate) for surrogate in names]
+        return [
+            self.study.path(plan.SURROGATE).format(**place, surrogate=surrogate)
+            for surrogate in names
+        ]
 
     def evidence_inputs(self, wildcards: Any) -> list[str]:
         """Return the files of those surrogates."""
@@ -131,9 +132,9 @@ class Jobs:
 
     def score_evidence(self, wildcards: Any) -> list[str]:
         """Return the folders of evidence that a method scores."""
-        folders = [plan.SURROGATE.format(**wildcards) + "/evidence"]
+        folders = [self.study.path(plan.SURROGATE).format(**wildcards) + "/evidence"]
         if self.computed_evidence(wildcards.variant):
-            folders.append(plan.EVIDENCE.format(**wildcards))
+            folders.append(self.study.path(plan.EVIDENCE).format(**wildcards))
         return folders
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str]:
@@ -141,8 +142,8 @@ class Jobs:
         if wildcards.surrogate == plan.NO_SURROGATE:
             return {}
         if methods.get(variants.parse(wildcards.variant)[0]).ranks:
-            return {"scores": plan.SCORES.format(**wildcards)}
-        return {"evidence": plan.SURROGATE.format(**wildcards) + "/evidence"}
+            return {"scores": self.study.path(plan.SCORES).format(**wildcards)}
+        return {"evidence": self.study.path(plan.SURROGATE).format(**wildcards) + "/evidence"}
 
     def selection_flags(self, wildcards: Any) -> str:
         """Return how many samples a protocol selects, and from what."""
@@ -181,7 +182,11 @@ class Jobs:
 
     def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table that a figure is drawn from, if it is."""
-        return f"--table {plan.table(wildcards.experiment)}" if "table" in FIGURES[figure] else ""
+        return (
+            f"--table {plan.table(self.study, wildcards.experiment)}"
+            if "table" in FIGURES[figure]
+            else ""
+        )
 
 
 def expose_package() -> None:

@@ -1,6 +1,6 @@
 """The plan: which runs an experiment asks for, and where each result lies.
 
-A path is an identity. Experiments that ask for the same run name the same path, so it is computed
+A path, below the study's root, is an identity. Experiments that ask for the same run name the same path, so it is computed
 once; what a job needs to know is read back from its wildcards.
 """
 
@@ -14,14 +14,14 @@ from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study.configuration import Experiment, Study
 
-DATASET = "results/data/{dataset}.npz"
-SURROGATE = "results/surrogates/{dataset}/{protocol}/{surrogate}"
-EVIDENCE = "results/evidence/{dataset}/{protocol}/{surrogate}/{variant}"
-SCORES = "results/scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
-WINDOWS = "results/windows/{dataset}/{protocol}/{surrogate}.npz"
-CORESETS = "results/coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
-RUN = "results/runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
-EXPERIMENT = "results/experiments/{experiment}"
+DATASET = "data/{dataset}.npz"
+SURROGATE = "surrogates/{dataset}/{protocol}/{surrogate}"
+EVIDENCE = "evidence/{dataset}/{protocol}/{surrogate}/{variant}"
+SCORES = "scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
+WINDOWS = "windows/{dataset}/{protocol}/{surrogate}.npz"
+CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
+RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
+EXPERIMENT = "experiments/{experiment}"
 
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
 NO_SURROGATE = "none"
@@ -86,7 +86,9 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                     run = Run(dataset, protocol.name, NO_SURROGATE, FULL, "1", network, seeds)
                     yield Cell(run, column, rule, FULL)
                 for key in experiment["methods"]:
-                    for surrogate in study.surrogates_of(experiment, key) or [NO_SURROGATE]:
+                    for surrogate in study.surrogates_of(experiment, key, protocol) or [
+                        NO_SURROGATE
+                    ]:
                         for rate in experiment["rates"]:
                             for options in study.options(
                                 experiment, key, dataset, protocol.name, rate
@@ -119,18 +121,18 @@ def surrogates(study: Study, experiment: Experiment) -> list[Place]:
         Place(dataset, protocol, surrogate)
         for dataset in experiment["datasets"]
         for protocol in _recipes(study, experiment)
-        for surrogate in experiment.surrogates
+        for surrogate in experiment.surrogates(study.protocols[protocol])
     ]
 
 
-def table(experiment: str) -> str:
+def table(study: Study, experiment: str) -> str:
     """Return the path of an experiment's table."""
-    return EXPERIMENT.format(experiment=experiment) + "/table.csv"
+    return study.path(EXPERIMENT).format(experiment=experiment) + "/table.csv"
 
 
-def artefacts(experiment: Experiment) -> list[str]:
+def artefacts(study: Study, experiment: Experiment) -> list[str]:
     """Return the files that an experiment's target makes."""
-    folder = EXPERIMENT.format(experiment=experiment.name)
+    folder = study.path(EXPERIMENT).format(experiment=experiment.name)
     suffixes = ("csv", "md", "html", "tex") if experiment.has_table else ()
     tables = [f"{folder}/table.{suffix}" for suffix in suffixes]
     figures = [
@@ -143,7 +145,7 @@ def artefacts(experiment: Experiment) -> list[str]:
 
 def metrics(study: Study, experiment: Experiment) -> list[str]:
     """Return the metrics files that an experiment's table is made of."""
-    return [run.path(RUN) + "/metrics.json" for run in runs(study, experiment)]
+    return [run.path(study.path(RUN)) + "/metrics.json" for run in runs(study, experiment)]
 
 
 def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str]:
@@ -152,16 +154,19 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
     wanted: list[str] = []
     for place in surrogates(study, experiment):
         if "sources" in needs:
-            wanted += [place.path(DATASET), place.path(SURROGATE) + "/evidence"]
+            wanted += [
+                place.path(study.path(DATASET)),
+                place.path(study.path(SURROGATE)) + "/evidence",
+            ]
         if "windows" in needs:
-            wanted.append(place.path(WINDOWS))
+            wanted.append(place.path(study.path(WINDOWS)))
     for run in runs(study, experiment):
         if "scores" in needs and has_scores(run):
-            wanted.append(run.path(SCORES))
+            wanted.append(run.path(study.path(SCORES)))
         if "coresets" in needs and run.surrogate != NO_SURROGATE:
-            wanted.append(run.path(CORESETS))
+            wanted.append(run.path(study.path(CORESETS)))
     if "table" in needs:
-        wanted.append(table(experiment.name))
+        wanted.append(table(study, experiment.name))
     return list(dict.fromkeys(wanted))
 
 
@@ -190,16 +195,24 @@ def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
             for column in experiment["protocols"]
         ],
         "runs": [
-            _reported(cell) | {"metrics": cell.run.path(RUN) + "/metrics.json"} for cell in every
+            _reported(cell) | {"metrics": cell.run.path(study.path(RUN)) + "/metrics.json"}
+            for cell in every
         ],
         "sources": [
             _place(place)
-            | {"dataset_file": place.path(DATASET), "evidence": place.path(SURROGATE) + "/evidence"}
+            | {
+                "dataset_file": place.path(study.path(DATASET)),
+                "evidence": place.path(study.path(SURROGATE)) + "/evidence",
+            }
             for place in surrogates(study, experiment)
         ],
         "scores": _distinct(
             _place(cell.run)
-            | {"method": cell.key, "variant": cell.run.variant, "scores": cell.run.path(SCORES)}
+            | {
+                "method": cell.key,
+                "variant": cell.run.variant,
+                "scores": cell.run.path(study.path(SCORES)),
+            }
             for cell in selected
             if has_scores(cell.run)
         ),
@@ -209,12 +222,12 @@ def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
                 "method": cell.key,
                 "variant": cell.run.variant,
                 "rate": float(cell.run.rate),
-                "coreset": f"{cell.run.path(CORESETS)}/seed{experiment['seeds'][0]}.npz",
+                "coreset": f"{cell.run.path(study.path(CORESETS))}/seed{experiment['seeds'][0]}.npz",
             }
             for cell in selected
         ),
         "windows": [
-            _place(place) | {"windows": place.path(WINDOWS)}
+            _place(place) | {"windows": place.path(study.path(WINDOWS))}
             for place in surrogates(study, experiment)
         ],
     }

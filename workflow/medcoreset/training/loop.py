@@ -17,8 +17,8 @@ from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_orde
 from medcoreset.training.dynamics import Recorder
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
-from medcoreset.training.reporting import recorded
-from medcoreset.training.schedule import learning_rate, plan
+from medcoreset.training.reporting import possible
+from medcoreset.training.schedule import SMALLEST_BATCH, learning_rate, plan
 from medcoreset.training.stack import Stack
 
 
@@ -66,7 +66,7 @@ class Training:
             {"val": data.val, "test": data.test} if len(data.val) else {"test": data.test}
         )
         labels = {name: split.labels.cpu().numpy() for name, split in self.evaluated.items()}
-        rules = recorded(options.report, has_val="val" in labels)
+        rules = possible(has_val="val" in labels)
         self.reports = [evaluation.Reports(member.seed, rules, labels) for member in members]
         self.histories: list[list[dict[str, float]]] = [[] for _ in members]
         self.logits: dict[str, torch.Tensor] = {}
@@ -183,14 +183,14 @@ class Training:
         """Compute the gradients of a batch; return its mean loss (S,) and logits (S, B, classes).
 
         Out of GPU memory, and if the options allow it, the batch is taken in ever smaller parts
-        whose gradients add up, from then on.
+        whose gradients add up, from then on; none has fewer images than a batch may have.
         """
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             try:
                 return self._accumulated(images, labels, weights)
             except torch.cuda.OutOfMemoryError:
-                if not self.options.accumulate or labels.shape[1] < 4 * self.parts:
+                if not self.options.accumulate or labels.shape[1] < 2 * self.parts * SMALLEST_BATCH:
                     raise
                 self.parts *= 2
                 torch.cuda.empty_cache()

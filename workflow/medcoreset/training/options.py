@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from medcoreset.errors import UserError
-from medcoreset.training.reporting import RULES
 
 
 def _option(
@@ -27,7 +26,7 @@ def _option(
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a network is trained and reported; the defaults are the protocol `clean` of EVA.
+    """How a network is trained; the defaults are the protocol `clean` of EVA.
 
     Values are converted to their declared types and checked on construction: a bad one raises
     `UserError` with its key, its value and what is allowed.
@@ -38,10 +37,10 @@ class TrainingOptions:
     momentum: float = _option(0.9, "momentum of sgd", least=0, most=1)
     nesterov: bool = _option(True, "Nesterov momentum of sgd")
     weight_decay: float = _option(5e-4, "L2 penalty added to the gradient", least=0)
-    batch_size: int = _option(256, "samples per batch; never more than the coreset has", least=2)
+    batch_size: int = _option(256, "samples per batch; never more than the coreset has", least=16)
     min_batches: int = _option(
         4,
-        "a small coreset's batch shrinks, down to 16, to have this many batches an epoch",
+        "batches that an epoch of a small coreset has at least, unless they had under 16 samples",
         least=1,
     )
     epochs: int = _option(200, "epochs to train, with length epochs; 0 trains nothing", least=0)
@@ -73,14 +72,18 @@ class TrainingOptions:
         "half: (x/255 - 0.5)/0.5; dataset: by the training set's mean and deviation per channel",
         choices=("half", "dataset"),
     )
-    drop_last: bool = _option(False, "drop an epoch's last incomplete batch")
+    last_batch: str = _option(
+        "even",
+        "even: near-equal batches; drop: full batches, what is left over is not trained on; keep: "
+        "what is left over is a batch, however small",
+        choices=("even", "drop", "keep"),
+    )
     evaluate_every: int = _option(800, "iterations between evaluations, in whole epochs", least=1)
     record: str = _option(
         "train",
         "dynamics from the training step's own forward pass, or an evaluation-mode pass per epoch",
         choices=("train", "eval"),
     )
-    report: str = _option("clean", "the protocol's own reporting rule", choices=tuple(RULES))
     precision: str = _option("auto", "arithmetic", choices=("auto", "float32", "bf16"))
     accumulate: bool = _option(
         False,

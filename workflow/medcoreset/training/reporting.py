@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medcoreset.errors import UserError
-
 Split = Literal["val", "test"]
 
 
@@ -58,22 +56,7 @@ RULES: dict[str, Rule] = {
     ),
 }
 
-ALWAYS = ("published", "clean", "best_val")
-"""The rules that every training records besides its protocol's own."""
 
-
-def recorded(report: str, *, has_val: bool = True) -> tuple[str, ...]:
-    """Return the rules that a training with `report` as its own rule records.
-
-    Without validation data those that look at it are left out; raises UserError if the training's
-    own rule is one of them.
-    """
-    rules = ALWAYS if report in ALWAYS else (*ALWAYS, report)
-    possible = tuple(name for name in rules if has_val or not RULES[name].needs_val)
-    if report not in possible:
-        without = ", ".join(name for name, rule in RULES.items() if not rule.needs_val)
-        raise UserError(
-            f"report: {report} looks at validation data, and the dataset has none; rules that do "
-            f"not are {without}"
-        )
-    return possible
+def possible(*, has_val: bool) -> tuple[str, ...]:
+    """Return the rules that a training can record: without validation data not all of them."""
+    return tuple(name for name, rule in RULES.items() if has_val or not rule.needs_val)
