@@ -26,11 +26,13 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
-from medcoreset.study import configuration, plan
+from medcoreset.study import configuration, plan, rehearsal
 from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list, share_gpus
 
 try:
     study = configuration.load(config)
+    if study.config["rehearse"]:
+        study = rehearsal.of(study)
     check_writable(study.root, ".snakemake")
 except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
@@ -90,3 +92,13 @@ rule all:
     input:
         rules.eva.input,
         rules.deepcore.input,
+
+
+# Those of the papers, and the ones that no group includes.
+rule every:
+    input:
+        [
+            path
+            for experiment in study.experiments.values()
+            for path in plan.artefacts(study, experiment)
+        ],

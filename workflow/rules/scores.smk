@@ -87,9 +87,9 @@ rule score_windows:
         runtime=jobs.scaled("score", "runtime"),
     params:
         code=jobs.method_code("eva"),
-        missing=lambda wildcards: jobs.missing_flags(wildcards.protocol, "eva"),
+        windows=lambda wildcards: jobs.window_flags(wildcards.protocol),
     message:
         "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"
     shell:
         "python -m medcoreset windows --dataset {input.dataset} --evidence {input.evidence}"
-        " {params.missing} --out {output.windows} > {log} 2>&1"
+        " {params.windows} --out {output.windows} > {log} 2>&1"

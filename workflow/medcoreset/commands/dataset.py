@@ -1,5 +1,7 @@
 """Stage `dataset`: a source of images becomes a canonical file."""
 
+from pathlib import Path
+
 import click
 
 from medcoreset.datasets import canonical, sources
@@ -23,6 +25,12 @@ from medcoreset.errors import UserError
 @click.option("--folder", type=click.Path(), help="Your own folder of images, to be NAME.")
 @click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
+@click.option(
+    "--stand-in",
+    type=click.IntRange(min=1),
+    metavar="SAMPLES",
+    help="Make a small stand-in of digits, with NAME's classes and splits, for a rehearsal.",
+)
 def command(
     name: str,
     out: str,
@@ -33,6 +41,7 @@ def command(
     folder: str | None,
     image_size: int | None,
     stream: bool,
+    stand_in: int | None,
 ) -> None:
     """Bring the dataset NAME into the canonical form.
 
@@ -44,11 +53,14 @@ def command(
         raise UserError("--file and --folder: give one of them")
     if folder is None and (stream or image_size is not None):
         raise UserError("--image-size and --stream are for a --folder")
-    if file is not None:
+    if folder is not None and image_size is None:
+        raise UserError("--folder needs --image-size")
+    if stand_in is not None:
+        own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
+        dataset = sources.read_stand_in(name, stand_in, Path(out).with_suffix(""), **own)
+    elif file is not None:
         dataset = sources.read_own(name, file)
     elif folder is not None:
-        if image_size is None:
-            raise UserError("--folder needs --image-size")
         dataset = sources.read_own_folder(name, folder, image_size=image_size, stream=stream)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)

@@ -23,31 +23,69 @@ DEFAULT_VAL = 0.1
 
 @dataclass(frozen=True)
 class Source:
-    """A source of images; `counts` are the official ones, where its reader does not know them.
+    """A source of images: what is known of it before a file of it is read.
 
-    Licence and citation go into reports. (MedMNIST's licences and counts come with its package.)
+    `counts` are the official numbers of images per split. `class_shares` says in which proportion
+    the classes of the training set are, roughly. Images are `image_size` pixels high and wide, of
+    sources of JPEGs as they are trained on. Licence and citation go into reports. (MedMNIST's
+    licences come with its package.)
     """
 
     reader: Reader
+    counts: dict[str, int]
+    class_shares: tuple[int, ...]
+    image_size: int
+    colour: bool = False
     has_val: bool = False
     licence: str = ""
     citation: str = ""
-    counts: dict[str, int] | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether its images stay in their files."""
+        return self.reader == "imagenet"
 
 
-MEDMNIST = (
-    "pathmnist",
-    "dermamnist",
-    "octmnist",
-    "pneumoniamnist",
-    "retinamnist",
-    "breastmnist",
-    "bloodmnist",
-    "tissuemnist",
-    "organamnist",
-    "organcmnist",
-    "organsmnist",
-)
+# Colour or not, images per class of the training set (of the last two, in an earlier release), and
+# the official numbers of images in the three splits.
+_MEDMNIST: dict[str, tuple[bool, tuple[int, ...], tuple[int, int, int]]] = {
+    "pathmnist": (
+        True,
+        (9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885),
+        (89_996, 10_004, 7_180),
+    ),
+    "dermamnist": (True, (228, 359, 769, 80, 779, 4693, 99), (7_007, 1_003, 2_005)),
+    "octmnist": (False, (33484, 10213, 7754, 46026), (97_477, 10_832, 1_000)),
+    "pneumoniamnist": (False, (1214, 3494), (4_708, 524, 624)),
+    "retinamnist": (True, (486, 128, 206, 194, 66), (1_080, 120, 400)),
+    "breastmnist": (False, (147, 399), (546, 78, 156)),
+    "bloodmnist": (
+        True,
+        (852, 2181, 1085, 2026, 849, 993, 2330, 1643),
+        (11_959, 1_712, 3_421),
+    ),
+    "tissuemnist": (
+        False,
+        (53075, 7814, 5866, 15406, 11789, 7705, 39203, 24608),
+        (165_466, 23_640, 47_280),
+    ),
+    "organamnist": (
+        False,
+        (1956, 1390, 1357, 1474, 3963, 3817, 6164, 3919, 3929, 3031, 3561),
+        (34_561, 6_491, 17_778),
+    ),
+    "organcmnist": (
+        False,
+        (1148, 619, 600, 698, 1088, 1170, 2986, 1002, 1022, 1173, 1486),
+        (12_975, 2_392, 8_216),
+    ),
+    "organsmnist": (
+        False,
+        (1148, 637, 615, 721, 1132, 1119, 3464, 741, 803, 2004, 1556),
+        (13_932, 2_452, 8_827),
+    ),
+}
+MEDMNIST = tuple(_MEDMNIST)
 MEDMNIST_SIZES = (28, 64, 128, 224)
 
 _LABELS = {
@@ -69,6 +107,9 @@ _LABELS = {
 SOURCES: dict[str, Source] = {
     "digits": Source(
         "digits",
+        {"train": 1_077, "val": 360, "test": 360},
+        (1,) * 10,
+        8,
         has_val=True,
         licence="CC BY 4.0",
         citation="Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine "
@@ -77,69 +118,94 @@ SOURCES: dict[str, Source] = {
     **{
         name if size == 28 else f"{name}_{size}": Source(
             "medmnist",
+            dict(zip(("train", "val", "test"), counts, strict=True)),
+            shares,
+            size,
+            colour,
             has_val=True,
             citation="Yang et al., MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D "
             "biomedical image classification, Scientific Data 10:41, 2023, "
             "doi:10.1038/s41597-022-01721-8",
         )
-        for name in MEDMNIST
+        for name, (colour, shares, counts) in _MEDMNIST.items()
         for size in MEDMNIST_SIZES
     },
     "cifar10": Source(
         "torchvision",
+        {"train": 50_000, "test": 10_000},
+        (1,) * 10,
+        32,
+        colour=True,
         licence="none stated; made for research",
         citation="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
-        counts={"train": 50_000, "test": 10_000},
     ),
     "cifar100": Source(
         "torchvision",
+        {"train": 50_000, "test": 10_000},
+        (1,) * 100,
+        32,
+        colour=True,
         licence="none stated; made for research",
         citation="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
-        counts={"train": 50_000, "test": 10_000},
     ),
     "svhn": Source(
         "torchvision",
+        {"train": 73_257, "test": 26_032},
+        (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+        32,
+        colour=True,
         licence="non-commercial use only",
         citation="Netzer et al., Reading digits in natural images with unsupervised feature "
         "learning, NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011",
-        counts={"train": 73_257, "test": 26_032},
     ),
     "mnist": Source(
         "torchvision",
+        {"train": 60_000, "test": 10_000},
+        (1,) * 10,
+        28,
         licence="CC BY-SA 3.0",
         citation="LeCun et al., Gradient-based learning applied to document recognition, "
         "Proceedings of the IEEE 86(11), 1998",
-        counts={"train": 60_000, "test": 10_000},
     ),
     "qmnist": Source(
         "torchvision",
+        {"train": 60_000, "test": 60_000},
+        (1,) * 10,
+        28,
         licence="BSD 3-Clause",
         citation="Yadav & Bottou, Cold case: the lost MNIST digits, NeurIPS 2019",
-        counts={"train": 60_000, "test": 60_000},
     ),
     "fashionmnist": Source(
         "torchvision",
+        {"train": 60_000, "test": 10_000},
+        (1,) * 10,
+        28,
         licence="MIT",
         citation="Xiao, Rasul & Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking "
         "machine learning algorithms, arXiv:1708.07747, 2017",
-        counts={"train": 60_000, "test": 10_000},
     ),
     "tinyimagenet": Source(
         "tinyimagenet",
+        {"train": 100_000, "test": 10_000},
+        (1,) * 200,
+        64,
+        colour=True,
         licence="ImageNet's terms: non-commercial research and education",
         citation="Le & Yang, Tiny ImageNet visual recognition challenge, CS 231N, 2015",
-        counts={"train": 100_000, "test": 10_000},
     ),
     "imagenet": Source(
         "imagenet",
+        {"train": 1_281_167, "test": 50_000},
+        (1,) * 1000,
+        224,
+        colour=True,
         licence="ImageNet's terms: non-commercial research and education",
         citation="Russakovsky et al., ImageNet large scale visual recognition challenge, "
         "International Journal of Computer Vision 115, 2015",
-        counts={"train": 1_281_167, "test": 50_000},
     ),
 }
 
-OWN = Source("own")
+OWN = Source("own", {}, (), 0)
 NAMES = tuple(SOURCES)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medcoreset.datasets import digits, folder, medmnist, npz, tinyimagenet, vision
+from medcoreset.datasets import digits, folder, medmnist, npz, stand_in, tinyimagenet, vision
 from medcoreset.datasets.canonical import SPLITS, Dataset, Images
 from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
 from medcoreset.datasets.download import DEFAULT_CACHE
@@ -66,6 +66,32 @@ def read_own_folder(
     if stream:
         return dataset
     return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+
+
+def read_stand_in(
+    name: str,
+    samples: int,
+    images: str | Path,
+    *,
+    file: str | Path | None = None,
+    root: str | Path | None = None,
+    image_size: int | None = None,
+    stream: bool = False,
+) -> Dataset:
+    """Return a small stand-in for the dataset of the identity `name`, of at least `samples` images.
+
+    Of a user's own data, in `file` or in the folder `root`, the labels are read, to be like them.
+    JPEGs of a streamed dataset are written below the folder `images`.
+    """
+    if file is not None:
+        like = stand_in.Likeness.of_own(read_own(name, file))
+    elif root is not None:
+        identity = _own_identity(name)
+        own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
+        like = stand_in.Likeness.of_own(_finish(own, identity), streamed=stream)
+    else:
+        like = stand_in.Likeness.of_source(parse(name))
+    return stand_in.make(name, like, samples, Path(images))
 
 
 def _imagenet(data_dir: str | Path | None) -> Dataset:

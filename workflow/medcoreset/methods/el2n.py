@@ -27,7 +27,7 @@ def check_epochs(total: int, *, epochs: int) -> None:
     check_epochs=check_epochs,
     departs="code of CCS sums over the epochs and does not average, which ranks alike",
 )
-def el2n(evidence: Evidence, *, epochs: Annotated[int, Range(1)] = 10) -> np.ndarray:
+def el2n(evidence: Evidence, *, epochs: Annotated[int, Range(1, unit="epochs")] = 10) -> np.ndarray:
     """Average ‖p − y‖₂ over the first `epochs` epochs."""
     check_epochs(evidence.epochs, epochs=epochs)
     return evidence.over_epochs("error_norm", statistics.mean, stop=epochs)

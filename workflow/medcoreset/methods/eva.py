@@ -54,9 +54,9 @@ def check_epochs(
 def eva(
     evidence: Evidence,
     *,
-    early: Annotated[int, Range(1)] = 1,
-    late: Annotated[int, Range(1)] = 190,
-    length: Annotated[int, Range(1)] = 10,
+    early: Annotated[int, Range(1, unit="epoch")] = 1,
+    late: Annotated[int, Range(1, unit="epoch")] = 190,
+    length: Annotated[int, Range(1, unit="epochs")] = 10,
     combine: Combine = "sum",
     weight: Annotated[float, Range(0, 1)] = 0.5,
     ddof: Annotated[int, Range(0, 1)] = 0,

@@ -23,7 +23,7 @@ def grand(
     evidence: Evidence,
     *,
     layers: Literal["last", "all"] = "last",
-    models: Annotated[int, Range(1)] = 10,
+    models: Annotated[int, Range(1, unit="surrogates")] = 10,
 ) -> np.ndarray:
     """Average ‖∇ℓ‖₂ over independently trained models (10 in the papers).
 

@@ -13,12 +13,19 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from medcoreset.errors import UserError
 
+Unit = Literal["", "epoch", "epochs", "surrogates"]
+
 
 class Range(NamedTuple):
-    """The least and the greatest value that an option may have, both included."""
+    """The least and the greatest value that an option may have, both included, and its unit.
+
+    An `epoch` is a position in the training dynamics, counted from 1, `epochs` are a length;
+    `surrogates` are trained for the method. A rehearsal makes all of them smaller.
+    """
 
     low: float = -math.inf
     high: float = math.inf
+    unit: Unit = ""
 
 
 ANY = Range()
@@ -43,7 +50,7 @@ class Option:
         if self.type is bool:
             return "true|false"
         kind = "integer" if self.type is int else "number"
-        low, high = self.range
+        low, high, _ = self.range
         if low > -math.inf and high < math.inf:
             kind += f" from {low:g} to {high:g}"
         elif low > -math.inf:

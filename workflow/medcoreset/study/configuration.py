@@ -12,7 +12,7 @@ from medcoreset import methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
-from medcoreset.study.schema import ROOT, read_yaml, validated
+from medcoreset.study.schema import ROOT, read_yaml, typed, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
 
@@ -56,8 +56,8 @@ class Experiment:
         A length that is the protocol's own is not spelled out: one training has one name.
         """
         given, usual = self["surrogate"], protocol.surrogate.epochs
-        names = [networks.check(name) for name in _listed(given["network"])]
-        lengths = _listed(given.get("epochs", usual))
+        names = [networks.check(name) for name in listed(given["network"])]
+        lengths = listed(given.get("epochs", usual))
         spelled = ["" if epochs == usual else f"+epochs={epochs}" for epochs in lengths]
         return [f"{name}{length}+seed={given['seed']}" for name in names for length in spelled]
 
@@ -85,6 +85,7 @@ class Study:
 
     root = "results"
     """Folder of everything that is made, below the working folder."""
+    rehearses = False
 
     def path(self, pattern: str) -> str:
         """Return where a result lies, given its place below the root."""
@@ -216,6 +217,10 @@ class Study:
         """Return the name of the method behind a row."""
         return experiment["methods"][key].get("method", key)
 
+    def window_grid(self, protocol: str) -> tuple[int, int]:
+        """Return length and step of the windows that are scored in pairs, in epochs."""
+        return 10, 10
+
     def surrogate_training(self, protocol: Protocol, surrogate: str) -> TrainingOptions:
         """Return how a surrogate is trained under a protocol."""
         return replace(protocol.surrogate, epochs=surrogate_epochs(protocol, surrogate))
@@ -238,7 +243,7 @@ class Study:
             if rule:
                 _known(f"{source}: protocols", "reporting rule", rule, RULES)
             self._check_val(experiment, column)
-        for name in _listed(experiment["surrogate"]["network"]):
+        for name in listed(experiment["surrogate"]["network"]):
             _checked(f"{source}: surrogate.network", networks.check, name)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
@@ -289,7 +294,7 @@ def load(config: Mapping[str, Any]) -> Study:
 
     Raises UserError, one line, for any mistake in it, in a protocol or in an experiment.
     """
-    filled = validated(dict(config), "config", "configuration")
+    filled = validated(typed(dict(config), "config"), "config", "configuration")
     for name, own in filled["datasets"].items():
         _checked("configuration: datasets", catalog.check_own_name, name)
         own.setdefault("stream", False)
@@ -333,7 +338,8 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, and anything else as the one entry of a list."""
     return value if isinstance(value, list) else [value]
 
 

@@ -41,20 +41,24 @@ class Jobs:
         Of a folder of images these are its folders, whose times change as images come and go.
         """
         base, own = self._own(dataset)
-        data_dir = self.study.config["data_dir"]
+        data_dir = None if self.study.rehearses else self.study.config["data_dir"]
         path = Path(own["path"]) if own else Path(data_dir or "", f"{base}.npz")
         if own and path.is_dir():
             return list(map(str, _image_folders(path)))
         return [str(path)] if (own or data_dir) and path.is_file() else []
 
     def dataset_flags(self, dataset: str) -> str:
-        """Return where `medcoreset dataset` finds a dataset."""
-        config = self.study.config
+        """Return where `medcoreset dataset` finds a dataset, or of what size its stand-in is."""
+        own = self._own_flags(dataset)
+        if self.study.rehearses:
+            return f"{own} --stand-in {self.study.stand_in_samples(dataset)}".strip()
+        config, places = self.study.config, ("data_dir", "mirror", "cache")
+        return own or _flags({name: config[name] for name in places if config[name]})
+
+    def _own_flags(self, dataset: str) -> str:
         own = self._own(dataset)[1]
         if own is None:
-            return _flags(
-                {name: config[name] for name in ("data_dir", "mirror", "cache") if config[name]}
-            )
+            return ""
         if own["path"].endswith(".npz"):
             return _flags({"file": own["path"]})
         stream = " --stream" if own["stream"] else ""
@@ -160,10 +164,16 @@ class Jobs:
             return ""
         return _flags({"missing": self.study.protocols[protocol].missing})
 
+    def window_flags(self, protocol: str) -> str:
+        """Return the windows whose pairs are scored, and what a missing record counts."""
+        length, step = self.study.window_grid(protocol)
+        return f"--length {length} --step {step} {self.missing_flags(protocol, 'eva')}"
+
     def studies_flags(self) -> str:
-        """Return the further folders of experiments and protocols, and the own datasets."""
+        """Return what a plan depends on besides files of the project: folders, own data, rehearsal."""
         folders = [f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders]
-        return " ".join([*folders, *(f"--own {name}" for name in self.study.config["datasets"])])
+        own = [f"--own {name}" for name in self.study.config["datasets"]]
+        return " ".join([*folders, *own, *(["--rehearse"] if self.study.rehearses else [])])
 
     def plan_digest(self, experiment: str) -> str:
         """Return the SHA-256 of what an experiment's plan holds.

@@ -176,6 +176,7 @@ def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
     selected = [cell for cell in every if cell.run.surrogate != NO_SURROGATE]
     return {
         "name": experiment.name,
+        "rehearsal": study.rehearses,
         "title": experiment["title"],
         "published": experiment["published"],
         "published_as": experiment["published_as"],

@@ -1,5 +1,6 @@
 """Validation of the configuration files, with one line per mistake."""
 
+import contextlib
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,26 @@ def validated(document: Any, kind: str, source: str | Path) -> dict[str, Any]:
     if mistake is not None:
         raise UserError(f"{source}: {_explained(mistake)}")
     return _with_defaults(document, rules, rules)
+
+
+def typed(value: Any, kind: str) -> Any:
+    """Return a document with the types that its schema asks for where it has text.
+
+    `snakemake --config` gives `true`, and anything inside a mapping, as text.
+    """
+    return _typed(value, schema(kind), schema(kind))
+
+
+def _typed(value: Any, rules: dict[str, Any], root: dict[str, Any]) -> Any:
+    rules = rules | _resolved(rules, root)
+    if isinstance(value, str) and "type" in rules and "string" not in rules["type"]:
+        with contextlib.suppress(yaml.YAMLError):
+            value = yaml.safe_load(value)
+    if isinstance(value, dict):
+        others = rules.get("additionalProperties") or {}
+        of_key = rules.get("properties", {})
+        return {key: _typed(inner, of_key.get(key, others), root) for key, inner in value.items()}
+    return value
 
 
 def _with_defaults(value: Any, rules: dict[str, Any], root: dict[str, Any]) -> Any:

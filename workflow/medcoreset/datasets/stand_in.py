@@ -1,0 +1,150 @@
+"""Small stand-ins for rehearsals: a dataset's classes, splits and channels, drawn from digits.
+
+Nothing is downloaded. Class c is the digit c mod 10, turned, inverted and tinted by c div 10, so
+that there is something to learn in every class.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from medcoreset.datasets import digits, folder
+from medcoreset.datasets.canonical import SPLITS, Dataset
+from medcoreset.datasets.catalog import Identity
+from medcoreset.datasets.streaming import StreamedImages
+
+LARGEST = 32
+"""Pixels; larger images become this small."""
+LEAST = 240
+"""Training images, unless the dataset itself has fewer."""
+HELD_OUT = 60
+"""Images of val and of test, and one of every class at least."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a stand-in shares with its dataset.
+
+    `class_counts` (C,) are the training images per class, of which the proportions matter;
+    `samples` is the number of training images.
+    """
+
+    class_counts: np.ndarray
+    samples: int
+    image_size: int
+    colour: bool
+    has_val: bool
+    streamed: bool
+
+    @classmethod
+    def of_source(cls, identity: Identity) -> "Likeness":
+        """Return what the catalog knows of a public dataset."""
+        source = identity.source
+        return cls(
+            np.array(source.class_shares),
+            identity.train or source.counts["train"],
+            source.image_size,
+            source.colour,
+            source.has_val or identity.val > 0,
+            source.streamed,
+        )
+
+    @classmethod
+    def of_own(cls, dataset: Dataset, *, streamed: bool = False) -> "Likeness":
+        """Return what a user's own data are like; no image of it is decoded."""
+        return cls(
+            np.bincount(dataset.train_labels, minlength=dataset.classes),
+            len(dataset.train_labels),
+            dataset.image_size,
+            dataset.channels == 3,
+            len(dataset.val_labels) > 0,
+            streamed,
+        )
+
+
+def make(name: str, like: Likeness, samples: int, images: Path) -> Dataset:
+    """Return a stand-in of at least `samples` training images, the same one at every call.
+
+    Images are `LARGEST` pixels high and wide, or as large as the dataset's own if that is less. Of
+    a streamed dataset they are JPEG files, written below the folder `images`.
+    """
+    classes = len(like.class_counts)
+    held_out = max(HELD_OUT, classes)
+    sizes = {
+        "train": min(max(samples, LEAST, 2 * classes), like.samples),
+        "val": held_out if like.has_val else 0,
+        "test": held_out,
+    }
+    arrays: dict[str, np.ndarray | StreamedImages] = {}
+    for number, (split, size) in enumerate(sizes.items()):
+        labels = _labels(like.class_counts, size)
+        labels = np.random.default_rng([number, 0]).permutation(labels)
+        pixels = _pixels(labels, split, min(like.image_size, LARGEST), like.colour)
+        arrays |= {f"{split}_images": pixels, f"{split}_labels": labels.astype(np.int64)}
+    info = {
+        "class_names": [f"{label:04d}" for label in range(classes)],
+        "source": f"stand-in for {name}, made of sklearn.datasets.load_digits",
+        "stand_in": True,
+    }
+    if not like.streamed:
+        return Dataset(name, **arrays, info=info)
+    _write_jpegs(arrays, images)
+    size = arrays["train_images"].shape[1]
+    streamed = folder.read(name, images, image_size=size, resized_to=size + size // 8, colour=True)
+    streamed.info.update(info)
+    return streamed
+
+
+def _labels(class_counts: np.ndarray, size: int) -> np.ndarray:
+    """Return `size` labels in about these proportions, each class once at least."""
+    each = np.arange(len(class_counts))[:size]
+    shares = np.cumsum(class_counts) / class_counts.sum()
+    places = (np.arange(size - len(each)) + 0.5) / max(size - len(each), 1)
+    return np.concatenate([each, np.searchsorted(shares, places)])
+
+
+def _pixels(labels: np.ndarray, split: str, size: int, colour: bool) -> np.ndarray:
+    """Draw an image for each label from the digits of the same split, so that no split leaks."""
+    source = digits.read()
+    drawn, known = source.images(split), source.labels(split)
+    random = np.random.default_rng([SPLITS.index(split), 1])
+    rows = np.arange(size) * drawn.shape[1] // size
+    images = np.empty((len(labels), size, size), np.uint8)
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        chosen = drawn[random.choice(np.flatnonzero(known == label % 10), len(places))]
+        images[places] = _varied(chosen[:, rows][:, :, rows], label // 10)
+    noise = random.integers(0, 24, images.shape, np.uint8)
+    images = np.minimum(images, 231) + noise  # no two images are the same
+    if not colour:
+        return images
+    tints = np.stack(
+        [255 - 16 * (labels // 10 % 7), 255 - 16 * (labels // 70 % 13), labels * 0 + 255]
+    )
+    return (images[..., None] * (tints.T[:, None, None] / 255)).astype(np.uint8)
+
+
+def _varied(images: np.ndarray, variant: int) -> np.ndarray:
+    """Turn images (n, size, size) by quarters, and invert every other four variants."""
+    turned = np.rot90(images, variant % 4, axes=(1, 2))
+    return 255 - turned if variant // 4 % 2 else turned
+
+
+def _write_jpegs(arrays: dict[str, np.ndarray], root: Path) -> None:
+    """Write the splits as `root`/SPLIT/CLASS/NUMBER.jpg, half as wide again as high."""
+    for split, number, label, pixels in _each(arrays):
+        path = root / split / f"{label:04d}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = len(pixels) + len(pixels) // 8
+        colour = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+        Image.fromarray(colour).resize((size * 3 // 2, size)).save(path, quality=90)
+
+
+def _each(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, int, int, np.ndarray]]:
+    for split in SPLITS:
+        pairs = zip(arrays[f"{split}_labels"], arrays[f"{split}_images"], strict=True)
+        for number, (label, pixels) in enumerate(pairs):
+            yield split, number, int(label), pixels

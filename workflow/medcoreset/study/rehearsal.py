@@ -1,0 +1,198 @@
+"""A study in small: the same rows, figures and rules, on stand-ins, in minutes.
+
+What is made smaller is said here and nowhere else: rates and seeds, epochs and what is counted in
+them, networks, and the numbers of surrogates that a method averages over. All else of a study is
+read, checked and planned as it stands, so that whatever would end it after its trainings ends its
+rehearsal.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from medcoreset import methods, networks
+from medcoreset.study.configuration import Experiment, Protocol, Study, listed
+from medcoreset.training.options import TrainingOptions
+
+EPOCHS = 12
+"""Epochs of a training, unless the study has fewer."""
+SEEDS = 2
+SURROGATES = 2
+"""Surrogates that a method averages over, where it averages over several."""
+ITERATIONS = 50
+"""Optimiser steps of a training whose length is given in them."""
+EVALUATE_EVERY = 10
+"""Iterations between evaluations, so that some come before the last epoch."""
+WINDOW = 2
+"""Epochs of which a variance can be taken: the least that a length of several is made."""
+BUDGET = 2
+"""Samples that a network can be trained on: what the lowest rate of a stand-in selects, at least."""
+
+TITLE = "Rehearsal, no result"
+NOTE = (
+    "This is a rehearsal: stand-ins made of handwritten digits in place of the datasets, narrow "
+    "networks, few epochs, the lowest and the highest rate, two seeds. Its numbers mean nothing."
+)
+
+
+def of(study: Study) -> "Rehearsal":
+    """Return the rehearsal of a study; raises UserError for what cannot be made smaller."""
+    rehearsal = Rehearsal(study.config, study.folders, full=study)
+    _ = rehearsal.experiments
+    return rehearsal
+
+
+@dataclass(frozen=True)
+class Rehearsal(Study):
+    """A study whose protocols and experiments are smaller than those of `full`, and no others."""
+
+    full: Study = field(kw_only=True)
+
+    root = "rehearsal"
+    rehearses = True
+
+    @cached_property
+    def protocols(self) -> dict[str, Protocol]:
+        """Protocols by name, with short trainings."""
+        return {
+            name: replace(
+                protocol,
+                training=_shortened(protocol.training),
+                surrogate=_shortened(protocol.surrogate),
+            )
+            for name, protocol in self.full.protocols.items()
+        }
+
+    @cached_property
+    def experiments(self) -> dict[str, Experiment]:
+        """Experiments by name, with two rates, two seeds and narrow networks, checked again."""
+        smaller = {name: self._smaller(each) for name, each in self.full.experiments.items()}
+        for experiment in smaller.values():
+            self._check(experiment)
+        return smaller
+
+    def options(
+        self, experiment: Experiment, key: str, dataset: str, protocol: str, rate: float
+    ) -> list[dict[str, Any]]:
+        """Return the method's options in one cell of the full study, scaled to fewer epochs."""
+        whole = self.full.experiments[experiment.name]
+        candidates = self.full.options(whole, key, dataset, protocol, rate)
+        method = self.method_of(experiment, key)
+        scaled = [self._scaled(method, options, protocol) for options in candidates]
+        return [options for i, options in enumerate(scaled) if options not in scaled[:i]]
+
+    def window_grid(self, protocol: str) -> tuple[int, int]:
+        """Return length and step of the windows that are scored in pairs, in epochs."""
+        length, step = self.full.window_grid(protocol)
+        return self._length(length, protocol), self._length(step, protocol)
+
+    def stand_in_samples(self, dataset: str) -> int:
+        """Return how many training images the lowest rate of any experiment needs."""
+        needed = [
+            _samples(min(experiment["rates"]), self.split_protocol(column)[0].rounding)
+            for experiment in self.experiments.values()
+            for column in experiment["protocols"]
+            if dataset in experiment["datasets"] and experiment["rates"]
+        ]
+        return max(needed, default=1)
+
+    def _smaller(self, experiment: Experiment) -> Experiment:
+        content, surrogate = experiment.content, dict(experiment["surrogate"])
+        lengths = _lengths(listed(surrogate.get("epochs", [])))
+        surrogate["network"] = [networks.narrowest(name) for name in listed(surrogate["network"])]
+        if "epochs" in surrogate:
+            surrogate["epochs"] = [lengths[epochs] for epochs in listed(surrogate["epochs"])]
+        rows = {
+            key: row | {"surrogate_epochs": [lengths[each] for each in row["surrogate_epochs"]]}
+            if "surrogate_epochs" in row
+            else row
+            for key, row in content["methods"].items()
+        }
+        rates = content["rates"]
+        return replace(
+            experiment,
+            content=content
+            | {
+                "title": f"{TITLE}: {content['title']}",
+                "notes": [NOTE, *content["notes"]],
+                "published": [],
+                "surrogate": surrogate,
+                "networks": list(dict.fromkeys(map(networks.narrowest, content["networks"]))),
+                "methods": rows,
+                "rates": sorted({min(rates), max(rates)}) if rates else [],
+                "seeds": content["seeds"][:SEEDS],
+            },
+        )
+
+    def _scaled(self, method: str, options: dict[str, Any], protocol: str) -> dict[str, Any]:
+        """Return a method's options with positions and lengths in epochs, and models, made fewer.
+
+        Windows that follow each other without overlap still do.
+        """
+        declared = methods.get(method).options
+        unit = {name: declared[name].range.unit for name in options}
+        lengths = {
+            name: self._length(value, protocol)
+            for name, value in options.items()
+            if unit[name] == "epochs"
+        }
+        surrogates = {
+            name: min(value, SURROGATES)
+            for name, value in options.items()
+            if unit[name] == "surrogates"
+        }
+        starts = {name: value for name, value in options.items() if unit[name] == "epoch"}
+        before = max((options[name] for name in lengths), default=1)
+        after = max(lengths.values(), default=1)
+        return options | lengths | surrogates | self._starts(starts, before, after, protocol)
+
+    def _starts(
+        self, starts: dict[str, int], before: int, after: int, protocol: str
+    ) -> dict[str, int]:
+        """Return the start epochs of windows of `before` epochs, which become `after` long."""
+        whole, short = self._epochs(protocol)
+        scaled = {
+            name: min(1 + (start - 1) * short // max(whole, 1), max(short - after + 1, 1))
+            for name, start in starts.items()
+        }
+        # From the last window back, each ends before the next, if it did.
+        for name, later in reversed(list(pairwise(starts))):
+            if starts[name] + before <= starts[later]:
+                scaled[name] = min(scaled[name], max(scaled[later] - after, 1))
+                scaled[later] = max(scaled[later], scaled[name] + after)
+        return scaled
+
+    def _length(self, epochs: int, protocol: str) -> int:
+        whole, short = self._epochs(protocol)
+        return max(min(epochs, WINDOW), round(epochs * short / max(whole, 1)))
+
+    def _epochs(self, protocol: str) -> tuple[int, int]:
+        """Return the epochs of a surrogate, in full and here."""
+        whole, short = self.full.protocols[protocol], self.protocols[protocol]
+        return whole.surrogate.epochs, short.surrogate.epochs
+
+
+def _shortened(options: TrainingOptions) -> TrainingOptions:
+    return replace(
+        options,
+        epochs=min(options.epochs, EPOCHS),
+        iterations=min(options.iterations, ITERATIONS),
+        evaluate_every=min(options.evaluate_every, EVALUATE_EVERY),
+    )
+
+
+def _lengths(every: list[int]) -> dict[int, int]:
+    """Return what different lengths of surrogates become: different ones, in the same order."""
+    longest, shorter, last = max(every, default=0), {}, -1
+    for epochs in sorted(set(every)):
+        last = shorter[epochs] = max(last + 1, epochs * min(longest, EPOCHS) // max(longest, 1))
+    return shorter
+
+
+def _samples(rate: float, rounding: str) -> int:
+    """Return the fewest samples of which `rate` is a coreset that can be trained on."""
+    if rounding == "ceil":
+        return math.floor((BUDGET - 1) / rate) + 1
+    return math.ceil(BUDGET / rate) + 1  # one more for what floating point may take away
