@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from medcoreset import seeding
 from medcoreset.errors import UserError
-from medcoreset.training import evaluation
+from medcoreset.training import evaluation, optimizer
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_order
 from medcoreset.training.dynamics import Recorder
@@ -61,7 +61,7 @@ class Training:
         self.plan = plan(len(members[0].indices), options)
         self.indices = self._on_device(np.stack([member.indices for member in members]))
         self.weights = self._weights()
-        self.optimizer = _optimizer(stack, options)
+        self.optimizer = optimizer.build(stack.parameters(), options)
         self.evaluated = (
             {"val": data.val, "test": data.test} if len(data.val) else {"test": data.test}
         )
@@ -168,10 +168,7 @@ class Training:
         """Take one optimiser step on the samples `indices` (S, B) and their images."""
         labels = self.data.train.labels[indices]
         loss, logits = self._gradients(images, labels, weights)
-        rate = self._rate(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        self.optimizer.step(self._rate(self.step))
         self.losses[self.step] = loss
         self.correct += (logits.argmax(2) == labels).sum(1)
         if self.recorder and self.options.record == "train":
@@ -186,7 +183,7 @@ class Training:
         whose gradients add up, from then on; none has fewer images than a batch may have.
         """
         while True:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             try:
                 return self._accumulated(images, labels, weights)
             except torch.cuda.OutOfMemoryError:
@@ -321,13 +318,3 @@ class Training:
 
     def _on_device(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
-
-
-def _optimizer(stack: Stack, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Return the optimiser; fused, since it otherwise costs small networks a third of a step."""
-    settings = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
-    if options.optimizer == "adam":
-        return torch.optim.Adam(stack.parameters(), **settings)
-    return torch.optim.SGD(
-        stack.parameters(), momentum=options.momentum, nesterov=options.nesterov, **settings
-    )
