@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from medcoreset.analysis.experiment import Experiment, Run
 from medcoreset.atomic import replacing
@@ -66,7 +66,7 @@ def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
     """
     defined = pd.Series([value for value in values if value is not None], dtype=float)
     n, mean, std = len(defined), defined.mean(), defined.std(ddof=1)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * std / math.sqrt(n) if n > 1 else math.nan
+    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * std / math.sqrt(n) if n > 1 else math.nan
     return {"mean": mean, "std": std, "n": n, "ci_low": mean - half, "ci_high": mean + half}
 
 
