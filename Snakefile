@@ -26,7 +26,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
-from medcoreset.study import configuration, plan, rehearsal
+from medcoreset.study import configuration, forecast, plan, rehearsal
 from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list, share_gpus
 
 try:
@@ -62,16 +62,27 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/coresets.smk"
 include: "workflow/rules/retraining.smk"
 include: "workflow/rules/artefacts.smk"
+include: "workflow/rules/rehearsal.smk"
 
 
-for name, experiment in study.experiments.items():
+def wanted(*names):
+    """Return what the targets of experiments make."""
+    chosen = [study.experiments[name] for name in names]
+    return [
+        path
+        for experiment in chosen
+        for path in plan.artefacts(study, experiment) + forecast.inputs(study, experiment)
+    ]
+
+
+for name in study.experiments:
 
     rule:
         name:
             name
         default_target: name == "demo"
         input:
-            plan.artefacts(study, experiment),
+            wanted(name),
 
 
 for group in ("eva", "deepcore"):
@@ -80,12 +91,7 @@ for group in ("eva", "deepcore"):
         name:
             group
         input:
-            [
-                path
-                for experiment in study.experiments.values()
-                if experiment["group"] == group
-                for path in plan.artefacts(study, experiment)
-            ],
+            wanted(*study.of_group(group)),
 
 
 rule all:
@@ -97,8 +103,10 @@ rule all:
 # Those of the papers, and the ones that no group includes.
 rule every:
     input:
-        [
-            path
-            for experiment in study.experiments.values()
-            for path in plan.artefacts(study, experiment)
-        ],
+        wanted(*study.experiments),
+
+
+onsuccess:
+    if study.rehearses:
+        text = forecast.report(study, study.named(workflow.dag_settings.targets))
+        print(text)

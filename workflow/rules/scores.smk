@@ -26,7 +26,7 @@ rule compute_evidence:
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
     params:
-        array=lambda wildcards: jobs.computed_evidence(wildcards.variant),
+        array=lambda wildcards: plan.computed(wildcards.variant),
         surrogates=jobs.evidence_flags,
         device=study.config["device"],
     message:

@@ -134,8 +134,12 @@ def _recall(values: dict[str, Any], run: Run) -> list[float | None]:
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write the long table; numbers are rounded to 1e-6 percentage points, unknown ones empty."""
-    text = table[COLUMNS].round(6).to_csv(index=False, lineterminator="\n")
+    """Write the long table; numbers are rounded to 1e-6 percentage points, unknown ones empty.
+
+    The table of a rehearsal has one more column that says so.
+    """
+    columns = [*COLUMNS, *(["rehearsal"] if "rehearsal" in table else [])]
+    text = table[columns].round(6).to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:
         temporary.write_text(text)
 

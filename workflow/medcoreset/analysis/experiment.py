@@ -94,12 +94,13 @@ class Experiment:
 
     `methods`, `datasets`, `protocols` and `networks` map keys to labels in the order in which they
     are shown; `rules` maps a protocol to the reporting rule that its numbers are read under.
-    `published` names the tables of the papers whose numbers stand beside it, first match first;
+    A `rehearsal` is marked as one wherever it is shown. `published` names the tables of the papers whose numbers stand beside it, first match first;
     `published_as` maps datasets and networks to the papers' names for them, where these differ;
     `tolerance` is in percentage points.
     """
 
     name: str
+    rehearsal: bool
     title: str
     published: tuple[str, ...]
     published_as: dict[str, str]
@@ -151,6 +152,7 @@ def _parse(content: dict[str, Any], path: str | Path) -> Experiment:
     }
     return Experiment(
         name=content["name"],
+        rehearsal=content.get("rehearsal", False),
         title=content["title"],
         published=(published,) if isinstance(published, str) else tuple(published),
         published_as=content.get("published_as", {}),

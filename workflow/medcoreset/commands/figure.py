@@ -26,4 +26,7 @@ def command(kind: str, spec: str, table_file: str | None, out: str) -> None:
             raise UserError(f"figure {kind} needs --table")
         arguments.append(aggregate.read_table(table_file))
     with style.context():
-        style.save(importlib.import_module(f"medcoreset.figures.{kind}").draw(*arguments), out)
+        figure = importlib.import_module(f"medcoreset.figures.{kind}").draw(*arguments)
+        if arguments[0].rehearsal:
+            style.mark_rehearsal(figure)
+        style.save(figure, out)

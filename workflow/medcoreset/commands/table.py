@@ -24,4 +24,6 @@ def command(spec: str, published: tuple[str, ...], out: str) -> None:
         text = render(study, table, choices)
         with replacing(Path(out, f"table.{suffix}")) as temporary:
             temporary.write_text(text)
+    if study.rehearsal:
+        table["rehearsal"] = True
     aggregate.write_table(table, Path(out, "table.csv"))

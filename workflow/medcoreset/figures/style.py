@@ -238,6 +238,12 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
     return max(low - margin, -margin), min(high + margin, 100 + margin)
 
 
+def mark_rehearsal(figure: Figure) -> None:
+    """Write across a figure that it is of a rehearsal, so that nobody takes it for a result."""
+    look = {"color": "#D55E00", "alpha": 0.35, "fontsize": 16, "rotation": 20, "zorder": 10}
+    figure.text(0.5, 0.5, "rehearsal, no result", ha="center", va="center", **look)
+
+
 def save(figure: Figure, prefix: str | Path) -> None:
     """Write `prefix`.svg, .pdf and .png, each whole or not at all, without dates."""
     metadata = {

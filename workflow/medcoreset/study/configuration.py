@@ -1,7 +1,7 @@
 """Configuration, protocols and experiments: read, validated, and resolved before any job starts."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
@@ -164,6 +164,21 @@ class Study:
                 for name in content["networks"]
             ],
         }
+
+    def of_group(self, group: str) -> list[str]:
+        """Return the names of the experiments of a paper, of both with `all`, or `every` one."""
+        groups = {"all": ("eva", "deepcore")}.get(group, (group,))
+        every = self.experiments.items()
+        return [name for name, each in every if group == "every" or each["group"] in groups]
+
+    def named(self, targets: Collection[str]) -> list[str]:
+        """Return the experiments that targets name, by themselves or as a group."""
+        names = [
+            name
+            for target in targets or ["demo"]
+            for name in ([target] if target in self.experiments else self.of_group(target))
+        ]
+        return list(dict.fromkeys(names))
 
     def split_protocol(self, column: str) -> tuple[Protocol, str]:
         """Return the protocol and the reporting rule of `RECIPE` or `RECIPE:RULE`."""

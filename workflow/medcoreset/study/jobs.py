@@ -12,7 +12,7 @@ from typing import Any
 
 from medcoreset import methods
 from medcoreset.datasets import catalog
-from medcoreset.evidence.arrays import COMPUTED, per_epoch
+from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study import plan
@@ -100,19 +100,10 @@ class Jobs:
         return _code_digest(methods.get(variants.parse(variant)[0]).sources)
 
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
-        """Return the folders of the surrogates that a method's own evidence is computed from.
-
-        GraNd averages over several, which differ in their seeds alone.
-        """
-        options = variants.parse(wildcards.variant)[1]
-        name, equals, seed = wildcards.surrogate.rpartition("=")
-        seeds = range(int(seed), int(seed) + options.get("models", 1))
-        names = [f"{name}{equals}{each}" for each in seeds]
+        """Return the folders of the surrogates that a method's own evidence is computed from."""
         place = {"dataset": wildcards.dataset, "protocol": wildcards.protocol}
-        return [
-            self.study.path(plan.SURROGATE).format(**place, surrogate=surrogate)
-            for surrogate in names
-        ]
+        names = plan.averaged(wildcards.variant, wildcards.surrogate)
+        return [self.study.path(plan.SURROGATE).format(**place, surrogate=name) for name in names]
 
     def evidence_inputs(self, wildcards: Any) -> list[str]:
         """Return the files of those surrogates."""
@@ -128,16 +119,10 @@ class Jobs:
         )
         return f"{folders} {_flags(options)}"
 
-    def computed_evidence(self, variant: str) -> str:
-        """Return the array that a method needs computed after the surrogate's training, or ''."""
-        name, options = variants.parse(variant)
-        needed = methods.get(name).needed(options)
-        return next((array for array in needed if array in COMPUTED), "")
-
     def score_evidence(self, wildcards: Any) -> list[str]:
         """Return the folders of evidence that a method scores."""
         folders = [self.study.path(plan.SURROGATE).format(**wildcards) + "/evidence"]
-        if self.computed_evidence(wildcards.variant):
+        if plan.computed(wildcards.variant):
             folders.append(self.study.path(plan.EVIDENCE).format(**wildcards))
         return folders
 

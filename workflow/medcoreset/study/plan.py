@@ -10,6 +10,7 @@ from typing import Any
 
 from medcoreset import methods
 from medcoreset.datasets import catalog
+from medcoreset.evidence.arrays import COMPUTED
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study.configuration import Experiment, Study
@@ -22,6 +23,7 @@ WINDOWS = "windows/{dataset}/{protocol}/{surrogate}.npz"
 CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
 RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
 EXPERIMENT = "experiments/{experiment}"
+SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
 
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
 NO_SURROGATE = "none"
@@ -123,6 +125,64 @@ def surrogates(study: Study, experiment: Experiment) -> list[Place]:
         for protocol in _recipes(study, experiment)
         for surrogate in experiment.surrogates(study.protocols[protocol])
     ]
+
+
+def every_surrogate(study: Study, experiment: Experiment) -> list[Place]:
+    """Return the surrogates of an experiment, and those that its methods average over."""
+    found = dict.fromkeys(surrogates(study, experiment))
+    for run in runs(study, experiment):
+        if run.surrogate != NO_SURROGATE:
+            names = averaged(run.variant, run.surrogate)
+            found |= dict.fromkeys(Place(run.dataset, run.protocol, name) for name in names)
+    return list(found)
+
+
+def averaged(variant: str, surrogate: str) -> list[str]:
+    """Return the surrogates that a method's own evidence is computed from.
+
+    GraNd averages over several, which differ in their seeds alone.
+    """
+    name, options = variants.parse(variant)
+    declared = methods.get(name).options
+    counts = [value for key, value in options.items() if declared[key].range.unit == "surrogates"]
+    network, equals, seed = surrogate.rpartition("=")
+    return [f"{network}{equals}{int(seed) + i}" for i in range(max(counts, default=1))]
+
+
+def computed(variant: str) -> str:
+    """Return the array that a method needs computed after the surrogate's training, or ''."""
+    name, options = variants.parse(variant)
+    needed = methods.get(name).needed(options)
+    return next((array for array in needed if array in COMPUTED), "")
+
+
+def outputs(study: Study, experiment: Experiment) -> set[str]:
+    """Return one output of every job that an experiment needs."""
+    place_of = {"experiment": experiment.name}
+    found = {study.path(DATASET).format(dataset=name) for name in experiment["datasets"]}
+    found |= {place.path(study.path(SURROGATE)) for place in every_surrogate(study, experiment)}
+    found.add(study.path(EXPERIMENT).format(**place_of) + "/plan.json")
+    for run in runs(study, experiment):
+        patterns = [RUN]
+        if run.variant != FULL:
+            patterns.append(CORESETS)
+        if has_scores(run) and run.surrogate != NO_SURROGATE:
+            patterns.append(SCORES)
+            patterns += [EVIDENCE] if computed(run.variant) else []
+        found |= {run.path(study.path(pattern)) for pattern in patterns}
+    for figure in experiment["figures"]:
+        if "windows" in FIGURES[figure]:
+            places = surrogates(study, experiment)
+            found |= {place.path(study.path(WINDOWS)) for place in places}
+    made = artefacts(study, experiment)
+    return found | {path for path in made if path.endswith((".csv", ".svg"))}
+
+
+def speed(network: str, channels: int, image_size: int, precision: str) -> str:
+    """Return the place of what was measured of a network, below a rehearsal's root."""
+    return SPEED.format(
+        network=network, channels=channels, image_size=image_size, precision=precision
+    )
 
 
 def table(study: Study, experiment: str) -> str:

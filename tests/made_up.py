@@ -1,0 +1,92 @@
+"""Everything that an experiment's table and figures are made of, made up in the form that jobs leave.
+
+So each table and figure can be made before a study trains for days, and not only those of studies
+that are small enough to be run.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcoreset.atomic import write_json, write_npz
+from medcoreset.datasets import canonical, sources
+from medcoreset.study import configuration, plan
+from medcoreset.study.configuration import Experiment, Study
+from medcoreset.training.reporting import RULES, possible
+
+EPOCHS = 12
+"""Epochs of the made-up training dynamics."""
+
+
+def write(study: Study, experiment: Experiment) -> dict[str, Any]:
+    """Write the inputs below the working folder, and return the experiment's resolved plan."""
+    spec = plan.specification(study, experiment)
+    datasets = {}
+    for name in experiment["datasets"]:
+        path = Path(study.path(plan.DATASET).format(dataset=name))
+        datasets[name] = sources.read_stand_in(name, 1, path.with_suffix(""))
+        canonical.write(datasets[name], path)
+    for run in spec["runs"]:
+        classes, has_val = datasets[run["dataset"]].classes, study.has_val(run["dataset"])
+        write_json(run["metrics"], metrics(run, experiment["seeds"], classes, has_val))
+    if {"sources", "scores", "windows"} & _parts(experiment):
+        _write_scores(spec, datasets)
+    return spec
+
+
+def metrics(run: dict[str, Any], seeds: list[int], classes: int, has_val: bool) -> dict[str, Any]:
+    """Return metrics.json of a run, under every rule that its data allow."""
+    random = np.random.default_rng(zlib.crc32(run["metrics"].encode()))
+    splits = ("val", "test") if has_val else ("test",)
+    return {
+        "seeds": {
+            str(seed): {
+                "rules": {
+                    rule: {
+                        "epoch": EPOCHS,
+                        "reports": RULES[rule].split,
+                        **{split: _split(random, run["rate"], classes) for split in splits},
+                    }
+                    for rule in possible(has_val=has_val)
+                }
+            }
+            for seed in seeds
+        }
+    }
+
+
+def _split(random: np.random.Generator, rate: float, classes: int) -> dict[str, Any]:
+    accuracy = 0.4 + 0.5 * rate**0.25 + random.normal(0, 0.01)
+    value = dict.fromkeys(("accuracy", "balanced_accuracy", "auc", "macro_f1"), accuracy)
+    return {**value, "ece": 0.1, "recall": [accuracy] * classes, "n": 60}
+
+
+def _parts(experiment: Experiment) -> set[str]:
+    return {part for figure in experiment["figures"] for part in plan.FIGURES[figure]}
+
+
+def _write_scores(spec: dict[str, Any], datasets: dict[str, canonical.Dataset]) -> None:
+    random = np.random.default_rng(0)
+    for source in spec["sources"]:
+        labels = datasets[source["dataset"]].train_labels
+        folder = Path(source["evidence"])
+        folder.mkdir(parents=True, exist_ok=True)
+        shape = (EPOCHS, len(labels))
+        np.save(folder / "labels.npy", labels)
+        np.save(folder / "error_norm.npy", random.random(shape, np.float32))
+        np.save(folder / "seen.npy", random.random(shape) > 0.02)
+    for entry in spec["scores"]:
+        samples = len(datasets[entry["dataset"]].train_labels)
+        write_npz(entry["scores"], scores=random.random(samples), method=entry["method"])
+    for entry in spec["windows"]:
+        samples = len(datasets[entry["dataset"]].train_labels)
+        pairs = np.array([(1, 101), (1, 191), (91, 101), (91, 191), (101, 191)])
+        scores = random.random((len(pairs), samples), np.float32)
+        write_npz(entry["windows"], scores=scores, pairs=pairs)
+
+
+def every_experiment() -> dict[str, Experiment]:
+    """Return the experiments of the project by name."""
+    return configuration.load({}).experiments

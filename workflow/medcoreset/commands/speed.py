@@ -1,0 +1,34 @@
+"""Stage `speed`: how fast a network trains on this machine, for a forecast."""
+
+import click
+
+from medcoreset.atomic import write_json
+from medcoreset.commands import flags
+from medcoreset.training.options import TrainingOptions
+
+
+@click.command(name="speed")
+@click.option("--network", required=True, help="Network id, such as resnet18+width=8.")
+@click.option("--channels", type=click.Choice(["1", "3"]), required=True, help="Of the images.")
+@click.option("--image-size", type=click.IntRange(min=1), required=True, help="Pixels a side.")
+@click.option("--precision", default="auto", show_default=True, help="Arithmetic of the training.")
+@flags.device
+@flags.threads
+@click.option("--out", type=click.Path(), required=True, metavar="SPEED.json")
+def command(
+    network: str,
+    channels: str,
+    image_size: int,
+    precision: str,
+    device: str,
+    threads: int,
+    out: str,
+) -> None:
+    """Measure a few training steps of NETWORK on images made up for it."""
+    options = TrainingOptions(precision=precision, channels=0)
+    from medcoreset.training.device import resolve
+    from medcoreset.training.speed import measure
+
+    place = resolve(device, threads)
+    size = {"channels": int(channels), "image_size": image_size}
+    write_json(out, measure(network, **size, options=options, place=place))

@@ -1,0 +1,247 @@
+"""What a study takes in full, from what its rehearsal measured.
+
+A run's work is counted exactly: its epochs, batches and evaluations are those of the training
+loop's own plan. The time of an image is measured here with the full network, a few steps each, and
+the time that a job takes to start is the mean of the rehearsal's selections.
+"""
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from medcoreset.datasets import catalog, facts
+from medcoreset.datasets.facts import Facts
+from medcoreset.selection.budget import budget
+from medcoreset.study import plan
+from medcoreset.study.configuration import ROOT, Experiment, Study, split_surrogate
+from medcoreset.study.rehearsal import Rehearsal
+from medcoreset.training import schedule
+from medcoreset.training.options import TrainingOptions
+
+DEVICES = ROOT / "config" / "devices.csv"
+"""Measured devices, by the images per second that they train the reference network on."""
+REFERENCE = ("resnet18", 3, 28, "auto")
+"""Network, channels, image size and precision by which devices are compared."""
+STATISTICS_BYTES = 22
+"""Bytes of the recorded statistics per sample and epoch: five float32 and two flags."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One training on some data: what it trains on, evaluates, and leaves on the disk."""
+
+    dataset: str
+    speed: tuple[str, int, int, str]
+    images: int
+    evaluated: int
+    batch: int
+    bytes: int
+
+
+@dataclass
+class Forecast:
+    """What experiments take in full; `unknown` are datasets of which nothing is known."""
+
+    jobs: int = 0
+    work: list[Work] = field(default_factory=list)
+    datasets: dict[str, Facts] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Images to train, each counted as often as it is trained on."""
+        return sum(work.images for work in self.work)
+
+    def seconds(self, speeds: dict[tuple, dict[str, Any]], start: float) -> float:
+        """Return how long the jobs take one after the other, in seconds."""
+        trained = sum(
+            work.images / speeds[work.speed]["train_images_per_second"]
+            + work.evaluated / speeds[work.speed]["evaluate_images_per_second"]
+            for work in self.work
+        )
+        return trained + self.jobs * start
+
+    def disk_bytes(self) -> int:
+        """Return what the results and the canonical datasets take on the disk."""
+        images = sum(
+            (each.train + each.val + each.test) * each.channels * each.image_size**2
+            for name, each in self.datasets.items()
+            if not catalog.parse(name, [name.partition("+")[0]]).source.streamed
+        )
+        return images + sum(work.bytes for work in self.work)
+
+    def memory_mb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
+        """Return the largest memory of a training: the process, its batch and its images."""
+        return max(
+            (
+                speeds[work.speed]["memory_mb"]
+                + work.batch * speeds[work.speed]["image_memory_mb"]
+                + _image_mb(self.datasets[work.dataset])
+                for work in self.work
+            ),
+            default=0,
+        )
+
+
+def of(study: Study, experiments: Iterable[Experiment]) -> Forecast:
+    """Count the jobs and trainings of experiments, those that they share once."""
+    found, every = Forecast(), list(experiments)
+    for name in dict.fromkeys(dataset for each in every for dataset in each["datasets"]):
+        identity = catalog.parse(name, study.config["datasets"])
+        known = facts.of(identity, study.config["datasets"].get(identity.base))
+        if known is None:
+            found.unknown.append(name)
+        else:
+            found.datasets[name] = known
+    runs = dict.fromkeys(run for each in every for run in plan.runs(study, each))
+    places = dict.fromkeys(place for each in every for place in plan.every_surrogate(study, each))
+    for run in runs:
+        if run.dataset in found.datasets:
+            found.work += _of_run(study, run, found.datasets[run.dataset])
+    for place in places:
+        if place.dataset in found.datasets:
+            found.work.append(_of_surrogate(study, place, found.datasets[place.dataset]))
+    found.jobs = len(set().union(*(plan.outputs(study, each) for each in every)))
+    return found
+
+
+def inputs(study: Study, experiment: Experiment) -> list[str]:
+    """Return what is to be measured in the rehearsal of an experiment; nothing in full."""
+    if not isinstance(study, Rehearsal):
+        return []
+    work = of(study.full, [study.full.experiments[experiment.name]]).work
+    wanted = dict.fromkeys([REFERENCE, *(each.speed for each in work)])
+    return [study.path(plan.speed(*speed)) for speed in wanted]
+
+
+def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
+    """Return the forecast of the full study of some experiments, as lines of text."""
+    full = rehearsal.full
+    forecast = of(full, [full.experiments[name] for name in names])
+    speeds = {work.speed: _measured(rehearsal, work.speed) for work in forecast.work}
+    reference = _measured(rehearsal, REFERENCE)
+    hours = forecast.seconds(speeds, _start_seconds(rehearsal)) / 3600
+    lines = [
+        ("jobs", f"{forecast.jobs:,}, of which {len(forecast.work):,} trainings are the work"),
+        ("images to train", f"{forecast.images:.3g}"),
+        ("time", f"{_duration(hours)} here, one job at a time on {reference['device']}"),
+        *_elsewhere(hours, reference),
+        ("disk", f"{forecast.disk_bytes() / 1e9:.2g} GB"),
+        ("memory", f"{forecast.memory_mb(speeds) / 1000:.2g} GB in the largest training"),
+        *(("missing", text) for text in _missing(full, forecast)),
+    ]
+    title = f"Forecast of the full study: {', '.join(names)}"
+    return "\n".join([title, *(f"  {key:<16} {text}" for key, text in lines)])
+
+
+def _of_run(study: Study, run: plan.Run, known: Facts) -> list[Work]:
+    protocol = study.protocols[run.protocol]
+    size = budget(float(run.rate), known.train, protocol.rounding)
+    one = _work(run.dataset, run.network, size, known, protocol.training, 0)
+    return [one] * len(plan.parse_seeds(run.seeds))
+
+
+def _of_surrogate(study: Study, place: plan.Place, known: Facts) -> Work:
+    protocol = study.protocols[place.protocol]
+    options = study.surrogate_training(protocol, place.surrogate)
+    network = split_surrogate(place.surrogate)[0]
+    probs = 2 * options.epochs * known.train * known.classes
+    if probs > study.config["probs_budget_mb"] * 1e6:
+        probs = 0
+    dynamics = STATISTICS_BYTES * options.epochs * known.train + probs
+    return _work(place.dataset, network, known.train, known, options, dynamics)
+
+
+def _work(
+    dataset: str, network: str, size: int, known: Facts, options: TrainingOptions, extra: int
+) -> Work:
+    """Return the work of training `network` on `size` images, which leaves `extra` bytes."""
+    channels = options.channels or known.channels
+    laid_out = schedule.plan(max(size, 2), options)
+    epoch = sum(stop - start for start, stop in laid_out.batches)
+    evaluations = math.ceil(laid_out.epochs / laid_out.evaluate_every) or 1
+    held_out = known.val + known.test
+    return Work(
+        dataset=dataset,
+        speed=(network, channels, known.image_size, options.precision),
+        images=epoch * laid_out.iterations // len(laid_out.batches),
+        evaluated=evaluations * held_out,
+        batch=max(stop - start for start, stop in laid_out.batches),
+        bytes=extra + 4 * held_out * known.classes,
+    )
+
+
+def _measured(rehearsal: Rehearsal, speed: tuple[str, int, int, str]) -> dict[str, Any]:
+    return json.loads(Path(rehearsal.path(plan.speed(*speed))).read_text())
+
+
+def _start_seconds(rehearsal: Rehearsal) -> float:
+    """Return the mean seconds of the rehearsal's selections, which are little but their start."""
+    folder = Path(rehearsal.path("benchmarks/select_coresets"))
+    seconds = [
+        float(row["s"])
+        for path in folder.rglob("*.tsv")
+        for row in csv.DictReader(path.open(), delimiter="\t")
+    ]
+    return sum(seconds) / len(seconds) if seconds else 0
+
+
+def _elsewhere(hours: float, reference: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the time on the devices of `DEVICES`, by the speed of the reference network."""
+    here = reference["train_images_per_second"]
+    with DEVICES.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        (
+            "",
+            f"{_duration(hours * here / float(row['images_per_second']))} on {row['device']}, "
+            f"{row['threads']} thread{'s' * (row['threads'] != '1')}, {row['arithmetic']}",
+        )
+        for row in rows
+    ]
+
+
+def _missing(full: Study, forecast: Forecast) -> list[str]:
+    """Return what the full study needs and this machine lacks, as far as it can be seen."""
+    found = [f"{name}: its own file or folder is not counted" for name in forecast.unknown]
+    data_dir = full.config["data_dir"]
+    for name in forecast.datasets:
+        identity = catalog.parse(name, full.config["datasets"])
+        if identity.source.reader in ("digits", "own"):
+            continue
+        if data_dir is None or not _has(Path(data_dir), identity.base):
+            must = identity.source.streamed
+            ends = "it cannot be downloaded" if must else "it will be downloaded"
+            found.append(f"{identity.base} is not in data_dir ({data_dir or 'not given'}): {ends}")
+    if shutil.which("nvidia-smi") is None:
+        found.append("no GPU is seen here")
+    if shutil.which("conda") is None:
+        found.append("no conda, for --software-deployment-method conda")
+    if find_spec("snakemake_executor_plugin_slurm") is None:
+        found.append("no SLURM plugin, for the profile slurm")
+    return found
+
+
+def _has(data_dir: Path, base: str) -> bool:
+    """Say whether a folder of official files has something of a dataset's name."""
+    if not data_dir.is_dir():
+        return False
+    names = {entry.name.lower().replace("-", "").replace("_", "") for entry in data_dir.iterdir()}
+    wanted = base.replace("_", "")
+    return any(name.startswith(wanted) for name in names)
+
+
+def _image_mb(known: Facts) -> float:
+    return (known.train + known.val + known.test) * known.channels * known.image_size**2 / 1e6
+
+
+def _duration(hours: float) -> str:
+    if hours < 1:
+        return f"{max(1, round(60 * hours))} minutes"
+    return f"{hours:.3g} hours" if hours < 100 else f"{hours / 24:,.0f} days"

@@ -1,0 +1,29 @@
+"""How fast this machine trains the networks that a rehearsal has narrow ones for.
+
+output: rehearsal/speeds/NETWORK/CHANNELSxSIZE/PRECISION.json
+"""
+
+
+rule measure_speed:
+    output:
+        study.path(plan.SPEED),
+    log:
+        study.path("logs/measure_speed/{network}/{channels}x{image_size}/{precision}.log"),
+    benchmark:
+        study.path("benchmarks/measure_speed/{network}/{channels}x{image_size}/{precision}.tsv")
+    conda:
+        "../../envs/training.yaml"
+    threads: jobs.resource("surrogate", "threads")
+    resources:
+        mem_mb=jobs.scaled("surrogate", "mem_mb"),
+        runtime=jobs.scaled("surrogate", "runtime"),
+        gpu=jobs.resource("surrogate", "gpu"),
+    params:
+        device=study.config["device"],
+    message:
+        "Measuring how fast {wildcards.network} trains"
+    shell:
+        "python -m medcoreset speed --network {wildcards.network} --channels {wildcards.channels}"
+        " --image-size {wildcards.image_size} --precision {wildcards.precision}"
+        " --device {params.device} --threads {threads}"
+        " --out {output} > {log} 2>&1"
