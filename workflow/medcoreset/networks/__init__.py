@@ -12,28 +12,33 @@ class Architecture:
     """One network: the module of its family, its options, the smallest image it takes, in pixels.
 
     `options` maps a name to its default: an int for any positive integer, a tuple of strings for a
-    choice of which the first is the default.
+    choice of which the first is the default. A `width` is a multiple of `multiple`, and `narrow`
+    is the one to try a study with, where time counts and accuracy does not.
     """
 
     family: str
     options: dict[str, int | tuple[str, ...]] = field(default_factory=dict)
     smallest: int = 8
+    narrow: int = 8
+    multiple: int = 1
 
 
 _RESNET = {"width": 64, "stem": ("3x3", "7x7")}
 
 # `width` is always the number of channels (units of the `mlp`) of the first layer; all others scale.
 ARCHITECTURES = {
-    "mlp": Architecture("mlp", {"width": 128}),
+    "mlp": Architecture("mlp", {"width": 128}, narrow=16),
     "lenet": Architecture("lenet", {"width": 6}),
     "alexnet": Architecture("alexnet", smallest=15),
     "vgg11": Architecture("vgg", {"width": 64}),
     "vgg16": Architecture("vgg", {"width": 64}),
-    "inception_v3": Architecture("inception_v3", smallest=9),
+    # The published numbers of channels are multiples of 16 beside a first layer of 32.
+    "inception_v3": Architecture("inception_v3", {"width": 32}, smallest=9, narrow=4, multiple=2),
     "resnet18": Architecture("resnet", _RESNET),
     "resnet34": Architecture("resnet", _RESNET),
     "resnet50": Architecture("resnet", _RESNET),
-    "wrn16_8": Architecture("wrn", {"width": 16}),
+    # Its second layer is eight times as wide as its first.
+    "wrn16_8": Architecture("wrn", {"width": 16}, narrow=2),
     "mobilenet_v2": Architecture("mobilenet_v2", {"width": 32}),
     "mobilenet_v3": Architecture("mobilenet_v3", {"size": ("large", "small")}),
 }
@@ -66,6 +71,11 @@ def parse(network_id: str) -> tuple[str, Options]:
         if option in given:
             raise UserError(f"network {network_id!r}: option {option!r} is given twice")
         given[option] = _value(network_id, option, value, allowed[option])
+    multiple = ARCHITECTURES[name].multiple
+    if given.get("width", 0) % multiple:
+        raise UserError(
+            f"network {network_id!r}: width is a multiple of {multiple}, not {given['width']}"
+        )
     return name, {option: given.get(option, _default(allowed[option])) for option in allowed}
 
 
@@ -82,6 +92,25 @@ def check(network_id: str, image_size: int | None = None) -> str:
             f"network {network_id!r}: images of {image_size} pixels are too small; "
             f"{name} takes {smallest} pixels or more"
         )
+    return _spelled(name, options)
+
+
+def narrowest(network_id: str) -> str:
+    """Return the canonical id of the narrow form of a network, to try a study with.
+
+    An option `width` is lowered to the registry's `narrow`, never raised. Other options stay, and
+    so does a network without a width.
+
+    Raises:
+        UserError: as `parse`.
+    """
+    name, options = parse(network_id)
+    if "width" in options:
+        options["width"] = min(options["width"], ARCHITECTURES[name].narrow)
+    return _spelled(name, options)
+
+
+def _spelled(name: str, options: Options) -> str:
     defaults = ARCHITECTURES[name].options
     changed = sorted(o for o, value in options.items() if value != _default(defaults[o]))
     return "+".join([name, *(f"{option}={options[option]}" for option in changed)])
