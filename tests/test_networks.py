@@ -17,26 +17,12 @@ from torch.nn.functional import cross_entropy, interpolate
 from medcoreset import networks
 from medcoreset.errors import UserError
 from medcoreset.networks.factory import build
+from tests.network_cases import narrow_forms
 
 ORACLE = Path(__file__).parent / "oracles" / "eva_net_params.npz"
 
 # Every network, narrow where it has a width, so that a step takes a fraction of a second.
-NARROW = (
-    "mlp+width=16",
-    "lenet",
-    "alexnet",
-    "vgg11+width=8",
-    "vgg16+width=8",
-    "inception_v3",
-    "resnet18+width=8",
-    "resnet18+width=8+stem=7x7",
-    "resnet34+width=8",
-    "resnet50+width=4",
-    "wrn16_8+width=2",
-    "mobilenet_v2+width=8",
-    "mobilenet_v3",
-    "mobilenet_v3+size=small",
-)
+NARROW = narrow_forms()
 WITH_DROPOUT = ("alexnet", "inception_v3", "mobilenet_v3")
 
 
@@ -63,10 +49,6 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 def seeded(network_id: str, seed: int = 0, channels: int = 1, image_size: int = 16) -> nn.Module:
     torch.manual_seed(seed)
     return build(network_id, channels=channels, classes=10, image_size=image_size)
-
-
-def test_every_network_is_tried() -> None:
-    assert {network_id.split("+")[0] for network_id in NARROW} == set(networks.NAMES)
 
 
 def test_parameter_counts_are_those_of_the_authors_code() -> None:
@@ -109,6 +91,58 @@ def test_inception_has_torchvisions_parameters_at_any_size() -> None:
     assert {count(on_meta("inception_v3", 3, 1000, size)) for size in (28, 224)} == {expected}
 
 
+@pytest.mark.parametrize(("channels", "image_size"), [(3, 32), (1, 28), (3, 75), (1, 80)])
+def test_inception_of_the_default_width_is_torchvisions(channels: int, image_size: int) -> None:
+    """The weights are drawn in the same order, so that a seed gives the same network."""
+    from torchvision.models.inception import BasicConv2d, Inception3
+
+    torch.manual_seed(3)
+    expected = Inception3(aux_logits=False, init_weights=False)
+    if image_size < 75:
+        expected.Conv2d_1a_3x3 = BasicConv2d(channels, 32, kernel_size=3, padding=1)
+        expected.Conv2d_2a_3x3 = BasicConv2d(32, 32, kernel_size=3, padding=1)
+    elif channels != 3:
+        expected.Conv2d_1a_3x3 = BasicConv2d(channels, 32, kernel_size=3, stride=2)
+    expected.fc = nn.Identity()
+    found = seeded("inception_v3", 3, channels, image_size).body.state_dict()
+    assert list(found) == list(expected.state_dict())
+    assert all(torch.equal(found[name], value) for name, value in expected.state_dict().items())
+
+
+def test_inception_scales_every_layer() -> None:
+    with torch.device("meta"):
+        wide, narrow = (
+            build(network_id, channels=3, classes=10, image_size=32)
+            for network_id in ("inception_v3", "inception_v3+width=2")
+        )
+    for (name, full), small in zip(wide.named_parameters(), narrow.parameters(), strict=True):
+        if name != "head.bias":
+            assert full.shape[0] == small.shape[0] * (1 if name == "head.weight" else 16), name
+
+
+@pytest.mark.parametrize(
+    ("network_id", "narrow"),
+    [
+        ("resnet18", "resnet18+width=8"),
+        ("resnet18+width=5", "resnet18+width=5"),
+        ("resnet50+stem=7x7", "resnet50+stem=7x7+width=8"),
+        ("inception_v3", "inception_v3+width=4"),
+        ("wrn16_8+width=16", "wrn16_8+width=2"),
+        ("mlp", "mlp+width=16"),
+        ("lenet", "lenet"),
+        ("mobilenet_v3+size=small", "mobilenet_v3+size=small"),
+    ],
+)
+def test_narrow_form(network_id: str, narrow: str) -> None:
+    assert networks.narrowest(network_id) == narrow
+
+
+def test_a_new_network_with_a_width_has_a_narrow_form(monkeypatch) -> None:
+    new = networks.Architecture("new", {"width": 100, "depth": 3})
+    monkeypatch.setitem(networks.ARCHITECTURES, "new", new)
+    assert networks.narrowest("new+depth=2") == "new+depth=2+width=8"
+
+
 @pytest.mark.parametrize("network_id", NARROW)
 def test_takes_every_image_size(network_id: str) -> None:
     smallest = networks.ARCHITECTURES[network_id.split("+")[0]].smallest
@@ -141,7 +175,7 @@ def test_forward_is_the_head_of_the_features(network_id: str, digits) -> None:
 def test_learns(network_id: str, digits) -> None:
     images, labels = digits
     network = seeded(network_id).train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.02)
     before = network.head.weight.detach().clone()
     losses = []
     for _ in range(3):
@@ -227,6 +261,7 @@ def test_canonical_spelling(network_id: str, canonical: str) -> None:
         ("lenet+width", "width is a positive integer, not ''"),
         ("lenet+", "no option ''"),
         ("lenet+width=3+width=4", "option 'width' is given twice"),
+        ("inception_v3+width=3", "width is a multiple of 2, not 3"),
         ("resnet18+stem=5x5", "stem is 3x3 or 7x7, not '5x5'"),
     ],
 )
