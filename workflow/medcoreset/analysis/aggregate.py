@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
@@ -64,8 +65,11 @@ def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
     The interval is Student's t of n − 1 degrees of freedom. One seed has neither deviation nor
     interval; a seed on which the metric is undefined (None) does not count.
     """
-    defined = pd.Series([value for value in values if value is not None], dtype=float)
-    n, mean, std = len(defined), defined.mean(), defined.std(ddof=1)
+    # A table of ImageNet's recalls summarises some hundred thousand cells: no Series for each.
+    defined = np.array([value for value in values if value is not None], dtype=float)
+    n = len(defined)
+    mean = defined.mean() if n else math.nan
+    std = defined.std(ddof=1) if n > 1 else math.nan
     half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * std / math.sqrt(n) if n > 1 else math.nan
     return {"mean": mean, "std": std, "n": n, "ci_low": mean - half, "ci_high": mean + half}
 
@@ -147,7 +151,14 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read what `write_table` wrote."""
     try:
-        table = pd.read_csv(path, dtype={"surrogate": str}, keep_default_na=False, na_values=[""])
+        # Of one type per column, however long the table is: surrogates text, agreement true or false.
+        table = pd.read_csv(
+            path,
+            dtype={"surrogate": str},
+            keep_default_na=False,
+            na_values=[""],
+            low_memory=False,
+        )
     except FileNotFoundError:
         raise UserError(f"{path}: no such table") from None
     if missing := [column for column in COLUMNS if column not in table]:

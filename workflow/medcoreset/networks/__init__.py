@@ -116,16 +116,6 @@ def _spelled(name: str, options: Options) -> str:
     return "+".join([name, *(f"{option}={options[option]}" for option in changed)])
 
 
-def narrowest(network_id: str) -> str:
-    """TEMP"""
-    name, options = parse(network_id)
-    if "width" in options:
-        least = {"wrn16_8": 2, "lenet": 6, "mlp": 16}.get(name, 8)
-        options["width"] = min(options["width"], least)
-    given = [f"{k}={v}" for k, v in options.items()]
-    return check("+".join([name, *given]))
-
-
 def _default(default: int | tuple[str, ...]) -> int | str:
     return default if isinstance(default, int) else default[0]
 
