@@ -27,7 +27,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, forecast, plan, rehearsal
-from medcoreset.study.jobs import Jobs, expose_package, optional_flags, seed_list, share_gpus
+from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, seed_list, share_gpus
 
 try:
     study = configuration.load(config)
@@ -38,7 +38,7 @@ except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
 
 jobs = Jobs(study)
-expose_package()
+shell.prefix(command_prefix())
 share_gpus(study.config["jobs_per_gpu"])
 
 

@@ -184,10 +184,14 @@ class Jobs:
         )
 
 
-def expose_package() -> None:
-    """Let jobs find this package, also in environments of their own where it is not installed."""
-    folders = [str(ROOT / "workflow"), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+def command_prefix() -> str:
+    """Return what every job's command begins with, so that it finds this package.
+
+    In an environment of its own the package is not installed, and there Snakemake takes PYTHONPATH
+    away, so that setting it here and now would not reach the command.
+    """
+    package = shlex.quote(str(ROOT / "workflow")).replace("{", "{{").replace("}", "}}")
+    return f"set -eu; export PYTHONPATH={package}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"
 
 
 def share_gpus(jobs_per_gpu: int) -> None:
