@@ -1,10 +1,19 @@
-"""The conda environments hold the versions of the lock, and every rule names one."""
+"""The conda environments: every rule names one, which holds what the rule's command needs."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conda import channel
+from tests.conftest import ROOT, STUDY
 
 
 def locked() -> dict[str, set[str]]:
@@ -44,3 +53,33 @@ def test_every_rule_that_runs_a_command_names_what_it_needs():
         assert re.search(r"^ +threads: ", text, re.MULTILINE), f"{name} lacks threads"
         environment = re.search(r"envs/(\w+\.yaml)", text).group(1)
         assert environment in environments()
+
+
+@pytest.fixture(scope="module")
+def conda(tmp_path_factory) -> Iterator[Path]:
+    """A folder for environments; Snakemake finds a `conda`, and that a channel `conda-forge`."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("the environments are of Python 3.11, the channel is of the tests' own Python")
+    folder = tmp_path_factory.mktemp("conda")
+    with pytest.MonkeyPatch.context() as patch:
+        programs = (ROOT / "tests" / "conda" / "bin", Path(sys.executable).parent)
+        patch.setenv("PATH", os.pathsep.join([*map(str, programs), os.environ["PATH"]]))
+        patch.setenv("CONDA_CHANNEL_ALIAS", f"file://{folder}/channels/")
+        info = subprocess.run(["conda", "info", "--json"], capture_output=True, check=True)
+        channel.build(folder / "channels" / "conda-forge", json.loads(info.stdout)["platform"])
+        yield folder / "environments"
+    shutil.rmtree(folder)
+
+
+def test_every_rule_runs_in_the_environment_that_its_file_describes(snakemake, conda, tmp_path):
+    deployment = ("--software-deployment-method", "conda", "--conda-prefix", str(conda))
+    outcome = snakemake(tmp_path, "every_rule", "--config", STUDY, *deployment, timeout=850)
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    listed = [
+        set(snakemake(tmp_path, option).stdout.split())
+        for option in ("--list-rules", "--list-target-rules")
+    ]
+    ran = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", outcome.stderr, re.MULTILINE)
+    assert set(ran) - {"every_rule"} == listed[0] - listed[1], "rules that run a command"
+    assert outcome.stderr.count("Activating conda environment") == len(ran) - 1
+    assert len(list(conda.glob("*_/bin/python"))) == len(environments())
