@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-slurm setup lock lint benchmark benchmark-selection benchmark-planning clean
+.PHONY: demo test test-slurm rehearse setup lock lint benchmark benchmark-selection benchmark-planning clean
 
 demo: setup
 	snakemake --cores all demo --report results/report.html --report-after-run
@@ -17,6 +17,10 @@ test: setup lint
 # The demo and eleven faults on a private SLURM cluster, about 25 minutes.
 test-slurm: setup
 	tests/slurm/private pytest -q tests/slurm
+
+# Every experiment in small, on stand-ins: that its tables and figures come, and what it takes in full.
+rehearse: setup
+	snakemake --cores all every --config rehearse=true
 
 lint: setup
 	ruff check .
@@ -50,4 +54,4 @@ lock:
 
 clean:
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
-	rm -rf .snakemake
+	rm -rf .snakemake rehearsal
