@@ -2,11 +2,13 @@
 
 import os
 import platform
+import re
 import resource
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,25 @@ from medcoreset.errors import UserError
 from medcoreset.training.locks import claim
 
 JOBS_PER_GPU = "MEDCORESET_JOBS_PER_GPU"
+
+_LIBRARIES = {
+    "blas": r"BLAS_INFO=(\w+)",
+    "mkl": r"Math Kernel Library Version ([\d.]+)",
+    "onednn": r"MKL-DNN v([\d.]+)",
+}
+"""Libraries of kernels → where the description of torch's build tells their version."""
+
+_EXTENSIONS = ("avx", "amx", "sve")
+"""What the names of vector and matrix instructions begin with."""
+
+_LIMITS = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
+)
 
 # What was claimed, kept until the process ends.
 _claims = ExitStack()
@@ -94,6 +115,32 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def kernels(device: torch.device) -> dict[str, Any]:
+    """Return what the choice of kernels depends on, and with it the last digits of a number.
+
+    The same job gives the same bytes where all of this is equal; elsewhere sums are rounded in
+    another order, which a training makes grow. `instructions` is the set that torch uses,
+    `extensions` are those of the processor that oneDNN and MKL choose among, `limits` are the
+    environment variables that forbid some of them.
+    """
+    cpu = torch.cpu.get_capabilities()
+    built = torch.__config__.show()
+    versions = {name: re.search(pattern, built) for name, pattern in _LIBRARIES.items()}
+    found = {
+        "cpu": cpu.get("cpu_name", platform.processor()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "extensions": sorted(name for name in cpu if name[:3] in _EXTENSIONS and cpu[name]),
+        "limits": {name: os.environ[name] for name in _LIMITS if name in os.environ},
+        "threads": torch.get_num_threads(),
+        **{name: version[1] for name, version in versions.items() if version},
+    }
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        found["compute_capability"] = ".".join(map(str, capability))
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    return found
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -230,6 +230,7 @@ class _Bench:
             * training.stack.size
             / max(training.training_seconds, 1e-9),
             "peak_memory_mb": device.peak_memory_mb(self.device),
+            "kernels": device.kernels(self.device),
         }
         logits = {split: found[place].cpu().numpy() for split, found in training.logits.items()}
         no_val = np.empty((0, self.data.classes), np.float32)
@@ -340,6 +341,7 @@ class _Bench:
             "peak_memory_mb": max(record["peak_memory_mb"] for record in records.values()),
             "device": device.describe(self.device),
             "arithmetic": str(self.arithmetic).removeprefix("torch."),
+            "kernels": {seed: record["kernels"] for seed, record in records.items()},
             "versions": device.versions(),
             "identity": {seed: _digest(record["identity"]) for seed, record in records.items()},
         }
