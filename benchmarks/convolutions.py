@@ -10,18 +10,29 @@ layers are `nn.Conv2d` itself, else as `networks.factory.build` makes them.
 
 import itertools
 import os
+import pickle
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import click
+import torch
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from medcoreset import networks
+from medcoreset.errors import UserError
+from medcoreset.networks.factory import build
+from medcoreset.networks.pointwise import avoid_faulty_kernel
 
 CHECKER = {
     "LD_PRELOAD": "libc_malloc_debug.so.0",
     "GLIBC_TUNABLES": "glibc.malloc.check=3",
     "CUDA_VISIBLE_DEVICES": "",
+    "PYTHONWARNINGS": "ignore",
 }
+MARK = "CONVOLUTIONS_CHECKED"
 WIDTHS = (*range(1, 10), 12)
 SIZES = (8, 15, 28, 32, 75, 224)
 BATCHES = (2, 3, 16, 17, 64)
@@ -60,13 +71,9 @@ class Shape(NamedTuple):
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Run each N-th case only.")
 def main(threads: int, isa: str | None, plain: bool, names: tuple[str, ...], every: int) -> None:
     """Run all cases and print those that fail; the exit status is 1 if any does."""
-    environment = CHECKER | {"OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
-    if isa:
-        environment["ONEDNN_MAX_CPU_ISA"] = isa
-    if any(os.environ.get(name) != value for name, value in environment.items()):
-        # The allocator and the library read these when they are loaded.
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | environment)
-    shapes = collect(names)
+    if MARK not in os.environ:
+        sys.exit(checked(collect(names), threads, isa))
+    shapes = pickle.load(sys.stdin.buffer)
     cases = list(itertools.product(shapes, BATCHES, MODES))[::every]
     small = [case for case in cases if case[0].work() * case[1] <= MOST_WORK]
     print(
@@ -80,14 +87,20 @@ def main(threads: int, isa: str | None, plain: bool, names: tuple[str, ...], eve
     sys.exit(failed > 0)
 
 
+def checked(shapes: list[Shape], threads: int, isa: str | None) -> int:
+    """Run this program again on the shapes, under the heap checker; return its exit status.
+
+    A new process, since allocator and library read their settings when they are loaded.
+    """
+    environment = os.environ | CHECKER | {"OMP_NUM_THREADS": str(threads), MARK: "1"}
+    if isa:
+        environment["ONEDNN_MAX_CPU_ISA"] = isa
+    command = [sys.executable, *sys.argv]
+    return subprocess.run(command, env=environment, input=pickle.dumps(shapes)).returncode
+
+
 def collect(names: tuple[str, ...]) -> list[Shape]:
     """Return every shape that a forward pass of the named networks meets, of all if none is."""
-    import torch
-
-    from medcoreset import networks
-    from medcoreset.errors import UserError
-    from medcoreset.networks.factory import build
-
     found: dict[Shape, None] = {}
 
     def note(layer: torch.nn.Conv2d, arguments: tuple, _: torch.Tensor) -> None:
@@ -99,7 +112,7 @@ def collect(names: tuple[str, ...]) -> list[Shape]:
         found[shape] = None
 
     for network_id in variants(names or networks.NAMES):
-        for channels, size in itertools.product((1, 3), SIZES):
+        for channels, size in zip(itertools.cycle((1, 3)), SIZES, strict=False):
             try:
                 with torch.device("meta"):
                     network = build(network_id, channels=channels, classes=2, image_size=size)
@@ -114,8 +127,6 @@ def collect(names: tuple[str, ...]) -> list[Shape]:
 
 def variants(names: tuple[str, ...]) -> Iterator[str]:
     """Yield the ids of the networks with every choice of their options and every width."""
-    from medcoreset import networks
-
     for name in names:
         values = [
             [f"+{option}={value}" for value in (WIDTHS if isinstance(allowed, int) else allowed)]
@@ -151,8 +162,6 @@ def failures(cases: list[tuple], plain: bool) -> Iterator[tuple[tuple, str]]:
 
 def right(shape: Shape, batch: int, mode: str, *, plain: bool) -> bool:
     """Compute one case; tell whether output and gradients are those of the native kernels."""
-    import torch
-
     torch.manual_seed(0)
     settings = shape.kernel, shape.stride, shape.padding
     layer = torch.nn.Conv2d(
@@ -164,8 +173,6 @@ def right(shape: Shape, batch: int, mode: str, *, plain: bool) -> bool:
     with torch.backends.mkldnn.flags(enabled=False):
         expected = results(layer, images, mode.replace("bf16", "float32"))
     if not plain:
-        from medcoreset.networks.pointwise import avoid_faulty_kernel
-
         avoid_faulty_kernel(layer)
     found = results(layer, images, mode)
     tolerance = 0.2 if mode == "bf16" else 1e-3
@@ -175,12 +182,10 @@ def right(shape: Shape, batch: int, mode: str, *, plain: bool) -> bool:
     )
 
 
-def results(layer, images, mode: str) -> list:
+def results(layer: torch.nn.Conv2d, images: torch.Tensor, mode: str) -> list[torch.Tensor]:
     """Return output, image gradient and parameter gradients of one layer in a mode."""
-    import torch
-    from torch.func import functional_call, grad, stack_module_state, vmap
 
-    def loss(parameters, images):
+    def loss(parameters: dict, images: torch.Tensor) -> torch.Tensor:
         return functional_call(layer, parameters, (images,)).float().sin().sum()
 
     gradients = grad(loss, argnums=(0, 1))
