@@ -5,10 +5,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Before anything loads a library that reads them. Tests run side by side, and torch's own default of
+# all cores makes two processes many times slower than one. What a test starts inherits it.
+for library in ("OMP", "MKL", "OPENBLAS"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +26,26 @@ STUDY = f"studies=['{ROOT / 'tests' / 'study'}']"
 """What `--config` is given for the experiments in tests/study."""
 
 Snakemake = Callable[..., subprocess.CompletedProcess]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of trainings, and let the longest files start first.
+
+    No core is then left alone with a long one at the end.
+    """
+    for item in items:
+        if item.path.stem.startswith("test_training_"):
+            item.add_marker("trains")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(autouse=True)
+def _gpu_is_given_back() -> Iterator[None]:
+    """A claim to a GPU ends with its process, but this one goes on to tests that start others."""
+    yield
+    if device := sys.modules.get("medcoreset.training.device"):
+        device._claims.close()
+        device._claimed.clear()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from medcoreset.evidence.gradients import Gradients
 from medcoreset.evidence.surrogate import load
 from tests.method_cases import choose
 
+pytestmark = pytest.mark.trains
+
 
 def run(*arguments: object) -> None:
     cli.main([str(argument) for argument in arguments], standalone_mode=False)

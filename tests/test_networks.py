@@ -19,6 +19,8 @@ from medcoreset.errors import UserError
 from medcoreset.networks.factory import build
 from tests.network_cases import narrow_forms
 
+pytestmark = pytest.mark.trains
+
 ORACLE = Path(__file__).parent / "oracles" / "eva_net_params.npz"
 
 # Every network, narrow where it has a width, so that a step takes a fraction of a second.

@@ -24,6 +24,8 @@ from medcoreset.training.options import as_flags
 from medcoreset.training.run import Job, train_coresets, train_surrogate
 from tests.training_cases import content, coresets, digits, job
 
+pytestmark = pytest.mark.trains
+
 KILLS = 20
 
 # A server that has imported torch already forks each process, so that a kill costs no start-up.
