@@ -5,17 +5,31 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-slurm rehearse setup lock lint benchmark benchmark-selection benchmark-planning clean
+# A process per core, each with whole files, whose tests share what was made for them; one that
+# crashes is replaced. nproc would take OMP_NUM_THREADS for the number of cores.
+CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
+PYTEST := pytest -q --numprocesses $(or $(CORES),auto) --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-avx2 test-slurm test-slurm-full rehearse setup lock lint benchmark \
+	benchmark-selection benchmark-planning clean
 
 demo: setup
 	snakemake --cores all demo --report results/report.html --report-after-run
 	@echo "Done: table and figures in results/experiments/demo/, report in results/report.html"
 
 test: setup lint
-	pytest -q
+	$(PYTEST)
 
-# The demo and eleven faults on a private SLURM cluster, about 25 minutes.
+# The tests that train, with the kernels of a CPU that has AVX2 and not AVX-512.
+test-avx2: setup
+	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m trains
+
+# A small study and three faults on a private SLURM cluster: NN minutes.
 test-slurm: setup
+	tests/slurm/private pytest -q -m "not full" tests/slurm
+
+# By hand, before a release or after a change of the profile: the demo and eight faults more, 25 minutes.
+test-slurm-full: setup
 	tests/slurm/private pytest -q tests/slurm
 
 # Every experiment in small, on stand-ins: that its tables and figures come, and what it takes in full.

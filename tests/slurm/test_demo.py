@@ -1,4 +1,4 @@
-"""The demo on a real cluster, through the profile, against the demo on this machine."""
+"""Whole studies on a real cluster, through the profile, against the same on this machine."""
 
 import re
 
@@ -15,8 +15,19 @@ RESULTS = (
 
 
 @pytest.mark.timeout(3000)
-def test_demo_gives_the_bytes_of_a_local_run_in_few_submissions(workflow, snakemake, tmp_path):
-    workflow.start("demo", *STUDY)
+@pytest.mark.parametrize(
+    ("study", "made", "submissions"),
+    [
+        # A surrogate, 3 scores, 8 selections, and 16 trainings of 8 at a time.
+        pytest.param("small", 34, 5, id="small"),
+        # A surrogate, 9 scores, 21 selections in two waves, and 44 trainings of 8 at a time.
+        pytest.param("demo", 85, 10, id="demo", marks=pytest.mark.full),
+    ],
+)
+def test_a_study_gives_the_bytes_of_a_local_run_in_few_submissions(
+    workflow, snakemake, tmp_path, study, made, submissions
+):
+    workflow.start(study, *STUDY)
     wait_until(lambda: batch_of_trainings(), 600, "a batch of trainings runs")
     asked = slurm("scontrol", "show", "job", batch_of_trainings())
     # One after the other: the memory and the GPU of one training, the time of eight.
@@ -26,19 +37,18 @@ def test_demo_gives_the_bytes_of_a_local_run_in_few_submissions(workflow, snakem
     assert workflow.finish(1800) == 0, workflow.output
     assert not jobs()
 
-    assert workflow.output.count("Finished jobid") == 85
-    # A surrogate, 9 scores, 21 selections in two waves, and 44 trainings of 8 at a time.
-    assert len(workflow.submissions) == 10
+    assert workflow.output.count("Finished jobid") == made
+    assert len(workflow.submissions) == submissions
 
     local = tmp_path / "local"
-    outcome = snakemake(local, "demo", *STUDY, timeout=1200)
+    outcome = snakemake(local, study, *STUDY, timeout=1200)
     assert outcome.returncode == 0, outcome.stderr[-3000:]
     for pattern in RESULTS:
         expected = digests(local / "results", pattern)
         assert expected
         assert digests(workflow.folder / "results", pattern) == expected, pattern
 
-    workflow.start("demo", *STUDY)
+    workflow.start(study, *STUDY)
     assert workflow.finish(120) == 0
     assert "Nothing to be done" in workflow.output
 

@@ -91,6 +91,7 @@ def test_cancelled_job_is_submitted_again_and_goes_on(workflow, surrogate, whole
     fault("scancel of a running job", "submitted again, went on", seconds, "nothing")
 
 
+@pytest.mark.full
 def test_cancelled_batch_keeps_what_its_jobs_have_finished(workflow, snakemake, tmp_path, fault):
     def kept() -> dict[Path, int]:
         seeds = workflow.folder.glob("results/runs/**/.seeds/*.npz")
@@ -115,6 +116,7 @@ def test_cancelled_batch_keeps_what_its_jobs_have_finished(workflow, snakemake, 
     fault("scancel of a batch of 4 trainings", seen, seconds, "nothing")
 
 
+@pytest.mark.full
 def test_preempted_job_is_requeued_and_goes_on(workflow, surrogate, whole, fault):
     job = begin(workflow, surrogate)
     start = time.monotonic()
@@ -148,6 +150,7 @@ def test_job_out_of_time_gets_more_and_goes_on(workflow, surrogate, whole, fault
     fault("time limit", "TIMEOUT, submitted again with twice the time, went on", seconds, "nothing")
 
 
+@pytest.mark.full
 def test_job_out_of_memory_says_so_and_gets_more(workflow, surrogate, whole, fault):
     """The least memory that the configuration allows is too little for torch."""
     little = with_resources(workflow, mem_mb=500)
@@ -167,6 +170,7 @@ def test_job_out_of_memory_says_so_and_gets_more(workflow, surrogate, whole, fau
     fault("memory limit", "killed, submitted again with twice the memory", seconds, "nothing")
 
 
+@pytest.mark.full
 def test_job_of_a_node_that_fails_goes_on_at_another(cluster, workflow, surrogate, whole, fault):
     job = begin(workflow, surrogate)
     node = slurm("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
@@ -188,6 +192,7 @@ def test_job_of_a_node_that_fails_goes_on_at_another(cluster, workflow, surrogat
     )
 
 
+@pytest.mark.full
 def test_scheduler_that_restarts_is_waited_for(cluster, workflow, surrogate, whole, fault):
     begin(workflow, surrogate)
     cluster.kill("slurmctld")
@@ -201,6 +206,7 @@ def test_scheduler_that_restarts_is_waited_for(cluster, workflow, surrogate, who
     fault("restart of the scheduler", "the job ran on, its end was seen", seconds, "nothing")
 
 
+@pytest.mark.full
 def test_long_outage_of_the_scheduler_loses_no_result(cluster, workflow, surrogate, whole, fault):
     """Without accounting the plugin then waits for ever; interrupted and called again, it goes on."""
     begin(workflow, surrogate)
@@ -217,6 +223,7 @@ def test_long_outage_of_the_scheduler_loses_no_result(cluster, workflow, surroga
     fault("outage of the scheduler, 30 s", seen, seconds, "nothing")
 
 
+@pytest.mark.full
 def test_snakemake_that_is_interrupted_goes_on(workflow, surrogate, whole, fault):
     begin(workflow, surrogate)
     workflow.calls[-1].send_signal(signal.SIGINT)
@@ -233,6 +240,7 @@ def test_snakemake_that_is_interrupted_goes_on(workflow, surrogate, whole, fault
     fault("SIGINT to Snakemake", "job cancelled; called again, it went on", seconds, "nothing")
 
 
+@pytest.mark.full
 def test_snakemake_that_is_terminated_waits_for_its_jobs(workflow, surrogate, whole, fault):
     begin(workflow, surrogate)
     workflow.calls[-1].send_signal(signal.SIGTERM)
