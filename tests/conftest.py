@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.side_by_side import pytest_xdist_make_scheduler  # noqa: F401, a hook
+
 # Before anything loads a library that reads them. Tests run side by side, and torch's own default of
 # all cores makes two processes many times slower than one. What a test starts inherits it.
 for library in ("OMP", "MKL", "OPENBLAS"):

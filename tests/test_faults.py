@@ -25,6 +25,8 @@ from medcoreset.training.checkpoint import Checkpoint
 from medcoreset.training.dynamics import Recorder
 from tests.conftest import ROOT, STUDY, digests
 
+pytestmark = pytest.mark.long
+
 JOBS = 9
 SECONDS = 240
 """The longest that a Snakemake may take; one takes about 25 on two idle cores."""

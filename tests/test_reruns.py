@@ -15,6 +15,8 @@ from sklearn.datasets import load_digits
 
 from tests.conftest import ROOT, Snakemake
 
+pytestmark = pytest.mark.long
+
 CONFIGURATION = """\
 datasets:
   mine: {path: mine.npz}

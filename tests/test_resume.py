@@ -24,7 +24,7 @@ from medcoreset.training.options import as_flags
 from medcoreset.training.run import Job, train_coresets, train_surrogate
 from tests.training_cases import content, coresets, digits, job
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.long, pytest.mark.trains]
 
 KILLS = 20
 

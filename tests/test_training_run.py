@@ -22,6 +22,8 @@ from medcoreset.training.run import train_coresets, train_surrogate
 from medcoreset.training.stack import Stack
 from tests.training_cases import content, coresets, digits, job
 
+pytestmark = pytest.mark.long
+
 
 def metrics(folder) -> dict:
     return json.loads((folder / "metrics.json").read_text())

@@ -11,6 +11,8 @@ from PIL import Image
 
 from tests.conftest import STUDY, digests
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def results(snakemake, tmp_path_factory) -> Path:
