@@ -109,4 +109,5 @@ rule every:
 onsuccess:
     if study.rehearses:
         text = forecast.report(study, study.named(workflow.dag_settings.targets))
+        Path(study.path("forecast.txt")).write_text(f"{text}\n")
         print(text)

@@ -153,9 +153,9 @@ def test_the_last_lines_forecast_the_full_study(rehearsed):
     lines = output[output.index("Forecast of the full study") :].splitlines()
     assert lines[0].endswith("eva_figure1, eva_figure_a2, eva_table_a3")
     text = "\n".join(lines)
-    for words in ("jobs", "images to train", "time", "disk", "memory", "AMD EPYC"):
+    for words in ("jobs", "trainings", "images to train", "time", "disk", "memory", "AMD EPYC"):
         assert words in text
-    assert re.search(r"organamnist is not in data_dir .*: it will be downloaded", text)
+    assert re.search(r"missing +in data_dir .*organamnist.*, which will be downloaded", text)
 
 
 def test_the_forecast_counts_the_jobs_that_snakemake_plans(snakemake, tmp_path):

@@ -20,6 +20,7 @@ class Facts:
     classes: int
     channels: int
     image_size: int
+    streamed: bool = False
 
 
 def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
@@ -31,7 +32,7 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
         return _of_npz(identity, Path(own["path"]))
     source = identity.source
     channels = 3 if source.colour else 1
-    kind = (len(source.class_shares), channels, source.image_size)
+    kind = (len(source.class_shares), channels, source.image_size, source.streamed)
     return Facts(*_splits(identity, source.counts), *kind)
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,10 @@ STATISTICS_BYTES = 22
 
 @dataclass(frozen=True)
 class Work:
-    """One training on some data: what it trains on, evaluates, and leaves on the disk."""
+    """One training on some data: what it trains on, evaluates, and leaves on the disk.
+
+    `featured` are the samples whose features are kept, those of a surrogate.
+    """
 
     dataset: str
     speed: tuple[str, int, int, str]
@@ -42,6 +45,7 @@ class Work:
     evaluated: int
     batch: int
     bytes: int
+    featured: int
 
 
 @dataclass
@@ -67,22 +71,19 @@ class Forecast:
         )
         return trained + self.jobs * start
 
-    def disk_bytes(self) -> int:
+    def disk_gb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
         """Return what the results and the canonical datasets take on the disk."""
-        images = sum(
-            (each.train + each.val + each.test) * each.channels * each.image_size**2
-            for name, each in self.datasets.items()
-            if not catalog.parse(name, [name.partition("+")[0]]).source.streamed
-        )
-        return images + sum(work.bytes for work in self.work)
+        images = sum(map(_image_bytes, self.datasets.values()))
+        features = sum(4 * work.featured * speeds[work.speed]["features"] for work in self.work)
+        return (images + features + sum(work.bytes for work in self.work)) / 1e9
 
-    def memory_mb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
+    def memory_gb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
         """Return the largest memory of a training: the process, its batch and its images."""
         return max(
             (
-                speeds[work.speed]["memory_mb"]
-                + work.batch * speeds[work.speed]["image_memory_mb"]
-                + _image_mb(self.datasets[work.dataset])
+                speeds[work.speed]["memory_mb"] / 1e3
+                + work.batch * speeds[work.speed]["image_memory_mb"] / 1e3
+                + _image_bytes(self.datasets[work.dataset]) / 1e9
                 for work in self.work
             ),
             default=0,
@@ -128,12 +129,13 @@ def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
     reference = _measured(rehearsal, REFERENCE)
     hours = forecast.seconds(speeds, _start_seconds(rehearsal)) / 3600
     lines = [
-        ("jobs", f"{forecast.jobs:,}, of which {len(forecast.work):,} trainings are the work"),
+        ("jobs", f"{forecast.jobs:,}"),
+        ("trainings", f"{len(forecast.work):,}"),
         ("images to train", f"{forecast.images:.3g}"),
         ("time", f"{_duration(hours)} here, one job at a time on {reference['device']}"),
         *_elsewhere(hours, reference),
-        ("disk", f"{forecast.disk_bytes() / 1e9:.2g} GB"),
-        ("memory", f"{forecast.memory_mb(speeds) / 1000:.2g} GB in the largest training"),
+        ("disk", f"{forecast.disk_gb(speeds):,.1f} GB"),
+        ("memory", f"{forecast.memory_gb(speeds):,.1f} GB in the largest training"),
         *(("missing", text) for text in _missing(full, forecast)),
     ]
     title = f"Forecast of the full study: {', '.join(names)}"
@@ -143,7 +145,7 @@ def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
 def _of_run(study: Study, run: plan.Run, known: Facts) -> list[Work]:
     protocol = study.protocols[run.protocol]
     size = budget(float(run.rate), known.train, protocol.rounding)
-    one = _work(run.dataset, run.network, size, known, protocol.training, 0)
+    one = _work(run.dataset, run.network, size, known, protocol.training)
     return [one] * len(plan.parse_seeds(run.seeds))
 
 
@@ -155,13 +157,12 @@ def _of_surrogate(study: Study, place: plan.Place, known: Facts) -> Work:
     if probs > study.config["probs_budget_mb"] * 1e6:
         probs = 0
     dynamics = STATISTICS_BYTES * options.epochs * known.train + probs
-    return _work(place.dataset, network, known.train, known, options, dynamics)
+    work = _work(place.dataset, network, known.train, known, options)
+    return replace(work, bytes=work.bytes + dynamics, featured=known.train + known.val)
 
 
-def _work(
-    dataset: str, network: str, size: int, known: Facts, options: TrainingOptions, extra: int
-) -> Work:
-    """Return the work of training `network` on `size` images, which leaves `extra` bytes."""
+def _work(dataset: str, network: str, size: int, known: Facts, options: TrainingOptions) -> Work:
+    """Return the work of training `network` on `size` images."""
     channels = options.channels or known.channels
     laid_out = schedule.plan(max(size, 2), options)
     epoch = sum(stop - start for start, stop in laid_out.batches)
@@ -173,7 +174,8 @@ def _work(
         images=epoch * laid_out.iterations // len(laid_out.batches),
         evaluated=evaluations * held_out,
         batch=max(stop - start for start, stop in laid_out.batches),
-        bytes=extra + 4 * held_out * known.classes,
+        bytes=4 * held_out * known.classes,
+        featured=0,
     )
 
 
@@ -209,16 +211,20 @@ def _elsewhere(hours: float, reference: dict[str, Any]) -> list[tuple[str, str]]
 
 def _missing(full: Study, forecast: Forecast) -> list[str]:
     """Return what the full study needs and this machine lacks, as far as it can be seen."""
-    found = [f"{name}: its own file or folder is not counted" for name in forecast.unknown]
+    found = [f"facts of {name}, which is not counted above" for name in forecast.unknown]
     data_dir = full.config["data_dir"]
+    absent = {"will be downloaded": [], "cannot be downloaded": []}
     for name in forecast.datasets:
         identity = catalog.parse(name, full.config["datasets"])
         if identity.source.reader in ("digits", "own"):
             continue
         if data_dir is None or not _has(Path(data_dir), identity.base):
-            must = identity.source.streamed
-            ends = "it cannot be downloaded" if must else "it will be downloaded"
-            found.append(f"{identity.base} is not in data_dir ({data_dir or 'not given'}): {ends}")
+            end = "cannot be downloaded" if identity.source.streamed else "will be downloaded"
+            absent[end].append(identity.base)
+    for end, names in absent.items():
+        if names:
+            listed = ", ".join(dict.fromkeys(names))
+            found.append(f"in data_dir ({data_dir or 'not given'}): {listed}, which {end}")
     if shutil.which("nvidia-smi") is None:
         found.append("no GPU is seen here")
     if shutil.which("conda") is None:
@@ -237,8 +243,10 @@ def _has(data_dir: Path, base: str) -> bool:
     return any(name.startswith(wanted) for name in names)
 
 
-def _image_mb(known: Facts) -> float:
-    return (known.train + known.val + known.test) * known.channels * known.image_size**2 / 1e6
+def _image_bytes(known: Facts) -> int:
+    """Return the size of a dataset's images as arrays; streamed ones stay in their files."""
+    images = 0 if known.streamed else known.train + known.val + known.test
+    return images * known.channels * known.image_size**2
 
 
 def _duration(hours: float) -> str:
