@@ -65,16 +65,6 @@ include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/rehearsal.smk"
 
 
-def wanted(*names):
-    """Return what the targets of experiments make."""
-    chosen = [study.experiments[name] for name in names]
-    return [
-        path
-        for experiment in chosen
-        for path in plan.artefacts(study, experiment) + forecast.inputs(study, experiment)
-    ]
-
-
 for name in study.experiments:
 
     rule:
@@ -82,7 +72,7 @@ for name in study.experiments:
             name
         default_target: name == "demo"
         input:
-            wanted(name),
+            jobs.targets(name),
 
 
 for group in ("eva", "deepcore"):
@@ -91,7 +81,7 @@ for group in ("eva", "deepcore"):
         name:
             group
         input:
-            wanted(*study.of_group(group)),
+            jobs.targets(*study.of_group(group)),
 
 
 rule all:
@@ -103,7 +93,7 @@ rule all:
 # Those of the papers, and the ones that no group includes.
 rule every:
     input:
-        wanted(*study.experiments),
+        jobs.targets(*study.experiments),
 
 
 onsuccess:

@@ -15,7 +15,7 @@ from medcoreset.datasets import catalog
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
-from medcoreset.study import plan
+from medcoreset.study import forecast, plan
 from medcoreset.study.configuration import Study, published_rows, split_surrogate
 from medcoreset.study.schema import ROOT
 from medcoreset.training.options import as_flags
@@ -34,6 +34,15 @@ class Jobs:
     def scaled(self, kind: str, name: str) -> Callable[..., int]:
         """Return a resource that grows with every attempt, for jobs that ran out of it."""
         return lambda wildcards, attempt: attempt * self.resource(kind, name)
+
+    def targets(self, *names: str) -> list[str]:
+        """Return what the targets of experiments make; in a rehearsal, what a forecast needs too."""
+        return [
+            path
+            for experiment in map(self.study.experiments.__getitem__, names)
+            for path in plan.artefacts(self.study, experiment)
+            + forecast.inputs(self.study, experiment)
+        ]
 
     def dataset_files(self, dataset: str) -> list[str]:
         """Return what a dataset is read from, where that is on disk: its change reruns.
