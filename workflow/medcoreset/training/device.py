@@ -114,7 +114,9 @@ def describe(device: torch.device) -> str:
     """Return the device's name for the record of a run."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} CPU, {instructions}, {threads} thread{'s' * (threads > 1)}"
 
 
 def kernels(device: torch.device) -> dict[str, Any]:
