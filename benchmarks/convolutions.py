@@ -137,27 +137,36 @@ def variants(names: tuple[str, ...]) -> Iterator[str]:
 
 
 def failures(cases: list[tuple], plain: bool) -> Iterator[tuple[tuple, str]]:
-    """Yield the cases that fail, and how; a process runs them until one ends it."""
+    """Yield the cases that fail, and how; a process runs them until one ends it.
+
+    One that passes in a process of its own met what an earlier one had left, and is marked so.
+    """
     begin = 0
     while begin < len(cases):
-        source, sink = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(source)
-            for index in range(begin, len(cases)):
-                os.write(sink, index.to_bytes(4, "big"))
-                signal.alarm(SECONDS)
-                if not right(*cases[index], plain=plain):
-                    os._exit(WRONG)
-            os._exit(0)
-        os.close(sink)
-        with os.fdopen(source, "rb") as reports:
-            last = int.from_bytes(reports.read()[-4:], "big")
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status:
-            named = {WRONG: "wrong", -signal.SIGALRM: "hangs"}
-            yield cases[last], named.get(status) or signal.Signals(-status).name
-        begin = last + 1
+        last, reason = run(cases[begin:], plain)
+        if reason:
+            alone = run(cases[begin + last : begin + last + 1], plain)[1]
+            yield cases[begin + last], reason if alone else f"{reason} after another"
+        begin += last + 1
+
+
+def run(cases: list[tuple], plain: bool) -> tuple[int, str]:
+    """Run cases in a process of their own; return the last one's number, and how it failed if so."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for index, case in enumerate(cases):
+            os.write(sink, index.to_bytes(4, "big"))
+            signal.alarm(SECONDS)
+            if not right(*case, plain=plain):
+                os._exit(WRONG)
+        os._exit(0)
+    os.close(sink)
+    with os.fdopen(source, "rb") as reports:
+        last = int.from_bytes(reports.read()[-4:], "big")
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    named = {0: "", WRONG: "wrong", -signal.SIGALRM: "hangs"}
+    return last, named[status] if status in named else signal.Signals(-status).name
 
 
 def right(shape: Shape, batch: int, mode: str, *, plain: bool) -> bool:

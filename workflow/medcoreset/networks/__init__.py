@@ -19,7 +19,7 @@ class Architecture:
     family: str
     options: dict[str, int | tuple[str, ...]] = field(default_factory=dict)
     smallest: int = 8
-    narrow: int = 8
+    narrow: int = 4
     multiple: int = 1
 
 
@@ -33,12 +33,12 @@ ARCHITECTURES = {
     "vgg11": Architecture("vgg", {"width": 64}),
     "vgg16": Architecture("vgg", {"width": 64}),
     # The published numbers of channels are multiples of 16 beside a first layer of 32.
-    "inception_v3": Architecture("inception_v3", {"width": 32}, smallest=9, narrow=4, multiple=2),
+    "inception_v3": Architecture("inception_v3", {"width": 32}, smallest=9, narrow=2, multiple=2),
     "resnet18": Architecture("resnet", _RESNET),
     "resnet34": Architecture("resnet", _RESNET),
     "resnet50": Architecture("resnet", _RESNET),
     # Its second layer is eight times as wide as its first.
-    "wrn16_8": Architecture("wrn", {"width": 16}, narrow=2),
+    "wrn16_8": Architecture("wrn", {"width": 16}, narrow=1),
     "mobilenet_v2": Architecture("mobilenet_v2", {"width": 32}),
     "mobilenet_v3": Architecture("mobilenet_v3", {"size": ("large", "small")}),
 }
