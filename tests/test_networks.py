@@ -125,13 +125,13 @@ def test_inception_scales_every_layer() -> None:
 @pytest.mark.parametrize(
     ("network_id", "narrow"),
     [
-        ("resnet18", "resnet18+width=8"),
-        ("resnet18+width=5", "resnet18+width=5"),
-        ("resnet50+stem=7x7", "resnet50+stem=7x7+width=8"),
-        ("inception_v3", "inception_v3+width=4"),
-        ("wrn16_8+width=16", "wrn16_8+width=2"),
+        ("resnet18", "resnet18+width=4"),
+        ("resnet18+width=3", "resnet18+width=3"),
+        ("resnet50+stem=7x7", "resnet50+stem=7x7+width=4"),
+        ("inception_v3", "inception_v3+width=2"),
+        ("wrn16_8+width=16", "wrn16_8+width=1"),
         ("mlp", "mlp+width=16"),
-        ("lenet", "lenet"),
+        ("lenet", "lenet+width=4"),
         ("mobilenet_v3+size=small", "mobilenet_v3+size=small"),
     ],
 )
@@ -142,7 +142,7 @@ def test_narrow_form(network_id: str, narrow: str) -> None:
 def test_a_new_network_with_a_width_has_a_narrow_form(monkeypatch) -> None:
     new = networks.Architecture("new", {"width": 100, "depth": 3})
     monkeypatch.setitem(networks.ARCHITECTURES, "new", new)
-    assert networks.narrowest("new+depth=2") == "new+depth=2+width=8"
+    assert networks.narrowest("new+depth=2") == "new+depth=2+width=4"
 
 
 @pytest.mark.parametrize("network_id", NARROW)
@@ -238,7 +238,7 @@ def test_catalogue_and_families_agree_on_options() -> None:
 @pytest.mark.parametrize(
     ("network_id", "canonical"),
     [
-        ("lenet", "lenet"),
+        ("lenet", "lenet+width=4"),
         ("resnet18+width=64", "resnet18"),
         ("resnet18+width=08", "resnet18+width=8"),
         ("resnet18+width=8+stem=7x7", "resnet18+stem=7x7+width=8"),
