@@ -19,8 +19,8 @@ CHECKER = "libc_malloc_debug.so.0"  # glibc's; finds a write past a block's end 
 
 
 def checked(isa: str | None) -> dict[str, str]:
-    """Return an environment of one thread, under the heap checker where the system has it."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    """Return an environment without a GPU, under the heap checker where the system has it."""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "passive"}
     if isa:
         environment["ONEDNN_MAX_CPU_ISA"] = isa
     try:
@@ -31,11 +31,17 @@ def checked(isa: str | None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("what", "isa"),
-    [("layers", None), ("layers", "AVX2"), ("networks", "AVX2"), ("other", None)],
+    ("what", "threads", "isa"),
+    [
+        ("layers", 1, None),
+        ("layers", 1, "AVX2"),
+        ("layers", 2, None),
+        ("networks", 1, "AVX2"),
+        ("other", 1, None),
+    ],
 )
-def test_training_leaves_the_heap_intact(what, isa):
-    command = [sys.executable, "-m", "tests.heap_cases", what]
+def test_training_leaves_the_heap_intact(what, threads, isa):
+    command = [sys.executable, "-m", "tests.heap_cases", what, str(threads)]
     run = subprocess.run(command, env=checked(isa), cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, f"after {run.stdout.splitlines()[-1:]}: {run.stderr[-2000:]}"
     assert run.stdout.endswith("done\n")
