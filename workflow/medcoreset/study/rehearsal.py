@@ -104,12 +104,6 @@ class Rehearsal(Study):
         surrogate["network"] = [networks.narrowest(name) for name in listed(surrogate["network"])]
         if "epochs" in surrogate:
             surrogate["epochs"] = [lengths[epochs] for epochs in listed(surrogate["epochs"])]
-        rows = {
-            key: row | {"surrogate_epochs": [lengths[each] for each in row["surrogate_epochs"]]}
-            if "surrogate_epochs" in row
-            else row
-            for key, row in content["methods"].items()
-        }
         rates = content["rates"]
         return replace(
             experiment,
@@ -120,7 +114,7 @@ class Rehearsal(Study):
                 "published": [],
                 "surrogate": surrogate,
                 "networks": list(dict.fromkeys(map(networks.narrowest, content["networks"]))),
-                "methods": rows,
+                "methods": {key: _row(row, lengths) for key, row in content["methods"].items()},
                 "rates": sorted({min(rates), max(rates)}) if rates else [],
                 "seeds": content["seeds"][:SEEDS],
             },
@@ -181,6 +175,15 @@ def _shortened(options: TrainingOptions) -> TrainingOptions:
         iterations=min(options.iterations, ITERATIONS),
         evaluate_every=min(options.evaluate_every, EVALUATE_EVERY),
     )
+
+
+def _row(row: dict[str, Any], lengths: dict[int, int]) -> dict[str, Any]:
+    """Return a row of a table with the lengths of its surrogates as they are here."""
+    if "surrogate_epochs" not in row:
+        return row
+    # A length that the experiment does not list is that of its protocol.
+    shorter = [lengths.get(each, min(each, EPOCHS)) for each in row["surrogate_epochs"]]
+    return row | {"surrogate_epochs": shorter}
 
 
 def _lengths(every: list[int]) -> dict[int, int]:
