@@ -24,7 +24,7 @@ test: setup lint
 test-avx2: setup
 	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m trains
 
-# A small study and three faults on a private SLURM cluster: NN minutes.
+# A small study and three faults on a private SLURM cluster, about 10 minutes.
 test-slurm: setup
 	tests/slurm/private pytest -q -m "not full" tests/slurm
 
