@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from tests.conda import channel
 from tests.conftest import ROOT, STUDY
 
+pytestmark = pytest.mark.long
+
 
 def locked() -> dict[str, str]:
     """Versions by package, of those that differ between Python versions the environments'."""

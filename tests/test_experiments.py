@@ -18,6 +18,8 @@ from medcoreset.study.configuration import PUBLISHED_TABLES
 from medcoreset.training import schedule
 from tests import made_up
 
+pytestmark = pytest.mark.long
+
 NOT_JOINED = {
     "100 % selected by a method is everything, which stands in the row of the full set": (
         lambda row: row.rate == 1 and row.method not in ("random", "full")

@@ -15,6 +15,8 @@ from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.study import configuration, forecast, plan, rehearsal
 from tests.conftest import STUDY, Snakemake
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
+
 CHEAPEST = ["eva_figure1", "eva_figure_a2"]
 WITHOUT_VAL = ["eva_table_a3"]
 
