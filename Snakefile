@@ -96,6 +96,14 @@ rule every:
         jobs.targets(*study.experiments),
 
 
+# A second after Snakemake 9 has looked for jobs to start it looks again, to keep its limit of 100 a
+# second, and again a second later; every job that ends begins another such series. After a thousand
+# jobs it would do little else (snakemake/snakemake#3744). Jobs on this machine need no such limit.
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 onsuccess:
     if study.rehearses:
         text = forecast.report(study, study.named(workflow.dag_settings.targets))
