@@ -20,6 +20,8 @@ from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import FIGURES, gallery, panels, score_evolution, style, window_overlap
 from tests.small_study import PUBLISHED, RATES, save_spec, write_study
 
+pytestmark = pytest.mark.long
+
 PACKAGE = Path(style.__file__).parent
 SHARED = {"__init__", "style", "panels", "parts", "ablation"}
 ABLATION = {"var_single": "el2n", "exp_single": "aum", "var_dual": "eva", "exp_dual": "random"}

@@ -19,6 +19,8 @@ from medcoreset.training.locks import claim
 from medcoreset.training.run import Job, train_coresets, train_surrogate
 from tests.training_cases import content, coresets, digits, job
 
+pytestmark = pytest.mark.long
+
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["medcoreset.training.run"])
 
