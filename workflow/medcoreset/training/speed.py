@@ -1,6 +1,7 @@
 """How fast a network trains here, by a few steps of the real loop on images made up for it."""
 
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.networks.factory import build
 from medcoreset.training import device as devices
 from medcoreset.training.checkpoint import Checkpoint, Interruption
-from medcoreset.training.data import resident
+from medcoreset.training.data import Data, resident
 from medcoreset.training.loop import Member, Training
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
@@ -21,7 +22,7 @@ from medcoreset.training.stack import Stack
 BATCH = 32
 """Images of a step: a wide network takes seconds for it on a CPU, and the time grows with it."""
 CLASSES = 10
-STEPS = 2
+STEPS = 3
 
 
 def measure(
@@ -29,9 +30,9 @@ def measure(
 ) -> dict[str, Any]:
     """Return how many images per second `network` trains on and evaluates, and its memory.
 
-    Images have `channels` channels and `image_size` pixels a side. `memory_mb` is the peak of the
-    process, `image_memory_mb` what an image of a batch adds to it. Decoding of streamed images and
-    the start of a process are not in it.
+    Images have `channels` channels and `image_size` pixels a side. A training takes `memory_mb`, and
+    `image_memory_mb` for each image of a batch, both by the peaks of two sizes of a batch. Decoding
+    of streamed images and the start of a process are in none of it.
     """
     pixels = np.random.default_rng(0).integers(
         0, 256, (BATCH, image_size, image_size, *((3,) if channels == 3 else ())), np.uint8
@@ -43,10 +44,11 @@ def measure(
     module = build(network, channels=data.channels, classes=CLASSES, image_size=image_size)
     arithmetic = devices.arithmetic(options.precision, place, module)
     stack = Stack([module], place, arithmetic)
-    before = devices.peak_memory_mb(place)
     with tempfile.TemporaryDirectory() as folder:
-        timed = [_epoch(stack, data, options, Path(folder)) for _ in range(1 + STEPS)][1:]
-    memory = devices.peak_memory_mb(place)
+        _epoch(stack, data, options, BATCH // 2, Path(folder))
+        half = devices.peak_memory_mb(place)
+        timed = [_epoch(stack, data, options, BATCH, Path(folder)) for _ in range(STEPS)]
+    image_memory = (devices.peak_memory_mb(place) - half) / (BATCH - BATCH // 2)
     training, evaluation = (min(seconds) for seconds in zip(*timed, strict=True))
     return {
         "network": network,
@@ -57,21 +59,25 @@ def measure(
         "device": devices.describe(place),
         "train_images_per_second": BATCH / training,
         "evaluate_images_per_second": BATCH / evaluation,
-        "memory_mb": memory,
-        "image_memory_mb": (memory - before) / BATCH,
+        "memory_mb": half - BATCH // 2 * image_memory,
+        "image_memory_mb": image_memory,
     }
 
 
-def _epoch(stack: Stack, data: Any, options: TrainingOptions, folder: Path) -> tuple[float, float]:
-    """Train for one epoch, which is one step, and evaluate; return the seconds of each."""
+def _epoch(
+    stack: Stack, data: Data, options: TrainingOptions, samples: int, folder: Path
+) -> tuple[float, float]:
+    """Train for one epoch, which is one step, and predict; return the seconds of each."""
     training = Training(
         stack,
         data,
-        [Member(0, np.arange(BATCH))],
+        [Member(0, np.arange(samples))],
         options,
         checkpoint=Checkpoint(folder / "none.pt", {}, float("inf")),
         interruption=Interruption(),
         progress=Progress("speed"),
     )
     training.run()
-    return training.training_seconds, training.seconds - training.training_seconds
+    began = time.perf_counter()
+    training.predict(data.test)[1].cpu()
+    return training.training_seconds, time.perf_counter() - began
