@@ -61,9 +61,7 @@ rule make_table:
         runtime=jobs.scaled("draw", "runtime"),
     params:
         numbers=lambda wildcards: jobs.published_digest(wildcards.experiment),
-        published=lambda wildcards, output: " ".join(
-            f"--published {path}" for path in configuration.PUBLISHED_TABLES
-        ),
+        published=lambda wildcards, output: jobs.published_flags(),
         out=lambda wildcards, output: Path(output.csv).parent,
     message:
         "Making the table of {wildcards.experiment}"

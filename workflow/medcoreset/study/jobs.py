@@ -16,7 +16,12 @@ from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
 from medcoreset.study import forecast, plan
-from medcoreset.study.configuration import Study, published_rows, split_surrogate
+from medcoreset.study.configuration import (
+    PUBLISHED_TABLES,
+    Study,
+    published_rows,
+    split_surrogate,
+)
 from medcoreset.study.schema import ROOT
 from medcoreset.training.options import as_flags
 
@@ -175,6 +180,10 @@ class Jobs:
         An edit of its file, or of a protocol's, that leaves the plan as it was is no change.
         """
         return _digest(plan.specification(self.study, self.study.experiments[experiment]))
+
+    def published_flags(self) -> str:
+        """Return the files of published numbers, wherever the project lies."""
+        return " ".join(f"--published {shlex.quote(str(path))}" for path in PUBLISHED_TABLES)
 
     def published_digest(self, experiment: str) -> str:
         """Return the SHA-256 of the published numbers that an experiment's table shows."""
