@@ -28,6 +28,7 @@ from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, forecast, plan, rehearsal
 from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, seed_list, share_gpus
+from medcoreset.training.sources import training_code
 
 try:
     study = configuration.load(config)

@@ -32,8 +32,7 @@ def test_every_method_of_eva_is_there():
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_method_says_what_it_is(name):
     method = methods.get(name)
-    assert method.sources[0].stem == name
-    assert all(source.is_file() for source in method.sources)
+    assert method.source.stem == name
     assert method.summary.endswith(".")
     assert (method.score is None) != (method.select is None)
     assert method.parse_options({}) == method.defaults()
@@ -82,21 +81,6 @@ def test_unknown_names_are_answered_with_the_known_ones():
         methods.parse_options("eva", {"window": 3})
     with pytest.raises(UserError, match=r"random: unknown option 'x' .*none"):
         methods.parse_options("random", {"x": 3})
-
-
-@pytest.mark.parametrize(
-    ("name", "files"),
-    [
-        ("random", []),
-        ("ccs", ["aum", "statistics"]),
-        ("kcenter_greedy", ["dissimilarity", "greedy", "traversal"]),
-        ("glister", ["gradients", "greedy"]),
-        ("craig", ["facility_location", "gradients", "greedy", "kernels"]),
-    ],
-)
-def test_the_files_that_a_method_imports_to_compute_with_are_its_sources(name, files):
-    own, *others = (path.stem for path in methods.get(name).sources)
-    assert (own, sorted(others)) == (name, files)
 
 
 def test_scores_depend_on_the_options_of_the_score_alone():

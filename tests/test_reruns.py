@@ -62,6 +62,7 @@ training: {epochs: 5, batch_size: 64, channels: 0, evaluate_every: 40, precision
 SPLITS = {"train": slice(0, 120), "val": slice(120, 180), "test": slice(180, 240)}
 FIRST, SECOND = "study/experiments/first.yaml", "study/experiments/second.yaml"
 COMMENT = ("import numpy", "# A comment.\nimport numpy")
+CODE = ("import numpy", "import math\n\nimport numpy")
 EVA = "eva_table1,organamnist,resnet18,resnet18,random,0.02,87.63"
 DEEPCORE = "deepcore_table1,cifar10,resnet18,resnet18,random,0.001,21.0"
 PROTOCOL = "study/protocols/short.yaml"
@@ -154,6 +155,8 @@ def test_comments_spaces_and_the_order_of_keys_rerun_nothing(project, edit):
     edit(FIRST, "length: 2, window_pairs: [[1, 3]]", "window_pairs: [[1, 3]], length: 2")
     edit(PROTOCOL, "epochs: 5, batch_size: 64", "batch_size: 64, epochs: 5")
     edit("config/protocols/clean.yaml", "training:", "# what all protocols share\ntraining:")
+    for name in ("methods/el2n", "training/dynamics", "selection/select", "evidence/evidence"):
+        edit(f"workflow/medcoreset/{name}.py", *COMMENT)
     assert project.pending() == set()
 
 
@@ -162,7 +165,9 @@ def test_what_the_study_does_not_use_reruns_nothing(project, edit):
     edit("config/protocols/medmnist.yaml", "lr: 0.001", "lr: 0.002")
     edit("config/experiments/demo.yaml", "seeds: [0, 1, 2]", "seeds: [0, 1]")
     edit("config/published/deepcore.csv", DEEPCORE, DEEPCORE.replace("21.0", "21.1"))
-    edit("workflow/medcoreset/methods/aum.py", *COMMENT)
+    edit("workflow/medcoreset/methods/aum.py", *CODE)
+    edit("workflow/medcoreset/networks/mlp.py", "from torch", "import math\n\nfrom torch")
+    edit("workflow/medcoreset/training/progress.py", "import sys", "import math\nimport sys")
     assert project.pending() == set()
 
 
@@ -173,8 +178,27 @@ def test_another_place_of_the_project_reruns_nothing(project, tmp_path):
 
 
 def test_a_method_reruns_its_scores_and_what_follows(project, edit):
-    edit("workflow/medcoreset/methods/el2n.py", *COMMENT)
+    edit("workflow/medcoreset/methods/el2n.py", *CODE)
     assert project.pending() == project.that_match("/el2n", "first/table", "first/accuracy")
+
+
+TRAINED = ["surrogates/", "scores/", "coresets/.*(el2n|eva)", "runs/", "first/[as]", "/table"]
+SELECTED = ["scores/", "coresets/", "runs/", "/table", "accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "edited", "depends"),
+    [
+        ("training/metrics", CODE, TRAINED),
+        ("training/dynamics", CODE, TRAINED),
+        ("networks/lenet", ("from torch", "import math\n\nfrom torch"), TRAINED),
+        ("selection/select", CODE, SELECTED),
+        ("evidence/evidence", CODE, SELECTED),
+    ],
+)
+def test_code_reruns_what_it_computes_and_what_follows(project, edit, name, edited, depends):
+    edit(f"workflow/medcoreset/{name}.py", *edited)
+    assert project.pending() == project.that_match(*depends)
 
 
 @pytest.mark.parametrize(

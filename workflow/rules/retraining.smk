@@ -28,6 +28,7 @@ rule train_network:
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
     params:
+        code=lambda wildcards: training_code(wildcards.network),
         coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
         seeds=lambda wildcards: seed_list(wildcards.seeds),

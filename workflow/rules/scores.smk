@@ -26,6 +26,7 @@ rule compute_evidence:
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
     params:
+        code=lambda wildcards: jobs.evidence_code(wildcards.surrogate),
         array=lambda wildcards: plan.computed(wildcards.variant),
         surrogates=jobs.evidence_flags,
         device=study.config["device"],
@@ -86,7 +87,7 @@ rule score_windows:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
     params:
-        code=jobs.method_code("eva"),
+        code=jobs.window_code(),
         windows=lambda wildcards: jobs.window_flags(wildcards.protocol),
     message:
         "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"

@@ -25,6 +25,7 @@ rule train_surrogate:
         runtime=jobs.scaled("surrogate", "runtime"),
         gpu=jobs.resource("surrogate", "gpu"),
     params:
+        code=lambda wildcards: jobs.surrogate_code(wildcards.surrogate),
         network=lambda wildcards: jobs.surrogate_network(wildcards.surrogate),
         training=lambda wildcards: jobs.surrogate_flags(wildcards.protocol, wildcards.surrogate),
         device=study.config["device"],

@@ -19,7 +19,6 @@ import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.methods.options import Option, options_of
-from medcoreset.methods.sources import sources
 
 Balance = Literal["global", "class"]
 Keep = Literal["highest", "lowest"]
@@ -59,11 +58,6 @@ class Method:
     pick: Callable[..., np.ndarray] | None = None
     select: Callable[..., Picks | np.ndarray] | None = None
     check_epochs: Callable[..., None] | None = None
-
-    @property
-    def sources(self) -> tuple[Path, ...]:
-        """The files whose change changes the method, its own first."""
-        return sources(self.source)
 
     @property
     def ranks(self) -> bool:

@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from medcoreset.datasets import catalog
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
+from medcoreset.sources import PACKAGE, digest
 from medcoreset.study import forecast, plan
 from medcoreset.study.configuration import (
     PUBLISHED_TABLES,
@@ -24,6 +24,9 @@ from medcoreset.study.configuration import (
 )
 from medcoreset.study.schema import ROOT
 from medcoreset.training.options import as_flags
+from medcoreset.training.sources import training_code
+
+SELECTION = PACKAGE / "selection"
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,22 @@ class Jobs:
         return " ".join([name, *(f"--set {key}={value}" for key, value in options.items())])
 
     def method_code(self, variant: str) -> str:
-        """Return the SHA-256 of the files whose change changes the method, wherever they lie."""
-        return _code_digest(methods.get(variants.parse(variant)[0]).sources)
+        """Return the SHA-256 of the code that scores and selects by a method."""
+        return digest(methods.get(variants.parse(variant)[0]).source, SELECTION / "select.py")
+
+    def window_code(self) -> str:
+        """Return the SHA-256 of the code that scores pairs of EVA's windows."""
+        return digest(SELECTION / "windows.py")
+
+    def surrogate_code(self, surrogate: str) -> str:
+        """Return the SHA-256 of the code that trains a surrogate."""
+        return training_code(self.surrogate_network(surrogate))
+
+    def evidence_code(self, surrogate: str) -> str:
+        """Return the SHA-256 of the code that computes a method's own evidence of a surrogate."""
+        names = ("gradients", "perturbations", "sample_gradients", "surrogate")
+        own = digest(*(PACKAGE / "evidence" / f"{name}.py" for name in names))
+        return f"{own} {self.surrogate_code(surrogate)}"
 
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
         """Return the folders of the surrogates that a method's own evidence is computed from."""
@@ -242,8 +259,3 @@ def _image_folders(root: Path) -> list[Path]:
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def _code_digest(paths: tuple[Path, ...]) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

@@ -1,6 +1,5 @@
 """Resume state: checkpoints beside the outputs, and stopping in good order on a signal."""
 
-import hashlib
 import io
 import json
 import os
@@ -35,19 +34,6 @@ def kept_folder(out: Path) -> Path:
     side, so this folder is theirs together.
     """
     return out.absolute().parent / ".seeds"
-
-
-def code_fingerprint() -> str:
-    """Return the SHA-256 of every source that takes part in a training."""
-    package = Path(__file__).parents[1]
-    sources = [package / "seeding.py", package / "datasets" / "canonical.py"]
-    for room in ("networks", "training"):
-        sources += sorted((package / room).rglob("*.py"))
-    digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.relative_to(package).as_posix().encode())
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
 
 
 class Checkpoint:

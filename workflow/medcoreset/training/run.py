@@ -24,7 +24,6 @@ from medcoreset.training.checkpoint import (
     Checkpoint,
     Interruption,
     clean_partial,
-    code_fingerprint,
     interruptible,
     kept_folder,
     state_bytes,
@@ -37,6 +36,7 @@ from medcoreset.training.loop import Member, Training
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
 from medcoreset.training.schedule import plan
+from medcoreset.training.sources import training_code
 from medcoreset.training.stack import Stack
 
 SURROGATE_OUTPUTS = ("evidence", "model.pt", "predictions.npz", "metrics.json")
@@ -157,7 +157,7 @@ class _Bench:
         self.state.mkdir(parents=True, exist_ok=True)
         for folder in (self.state, job.out):
             clean_partial(folder)
-        self.code = code_fingerprint()
+        self.code = training_code(job.network)
 
     def identity(self, members: list[Member]) -> dict[str, Any]:
         """Return everything that the result of training `members` together depends on."""
