@@ -13,7 +13,7 @@ from medcoreset import methods
 from medcoreset.datasets import canonical, catalog, sources
 from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.study import configuration, forecast, plan, rehearsal
-from tests.conftest import STUDY, Snakemake
+from tests.conftest import ROOT, STUDY, Snakemake
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
@@ -59,22 +59,33 @@ def test_surrogates_of_different_lengths_stay_different(small):
     early=st.integers(1, 181),
     gap=st.integers(0, 180),
     length=st.integers(1, 10),
-    protocol=st.sampled_from(["published", "clean"]),
+    short=st.integers(6, 20),
 )
-def test_windows_that_follow_each_other_still_do(early, gap, length, protocol):
+def test_windows_that_follow_each_other_still_do(early, gap, length, short):
     late = min(early + length + gap, 201 - length)
     if late < early + length:
         return
     options = methods.parse_options("eva", {"early": early, "late": late, "length": length})
     methods.get("eva").check_epochs(200, **options)
-    scaled = SMALL._scaled("eva", options, protocol)
-    methods.get("eva").check_epochs(SMALL.protocols[protocol].surrogate.epochs, **scaled)
+    scaled = rehearsal._scaled("eva", options, 200, short)
+    methods.get("eva").check_epochs(short, **scaled)
     assert scaled["length"] == min(length, 2)
 
 
-def test_a_method_averages_over_fewer_surrogates(small):
+def test_windows_are_scaled_by_the_experiments_own_surrogate(tmp_path):
+    """In the tests' `every_rule` its 20 epochs become 12, where the protocol has 6."""
+    study = configuration.load({"studies": [str(ROOT / "tests" / "study")]})
+    small = rehearsal.of(study)
+    every_rule = small.experiments["every_rule"]
+    (options,) = small.options(
+        every_rule, "window_1_11", every_rule["datasets"][0], "tiny", every_rule["rates"][0]
+    )
+    assert (options["early"], options["late"], options["length"]) == (1, 7, 6)
+
+
+def test_a_method_averages_over_fewer_surrogates():
     options = methods.parse_options("grand", {"models": 10})
-    assert small._scaled("grand", options, "deepcore")["models"] == 2
+    assert rehearsal._scaled("grand", options, 10, 10)["models"] == 2
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.SOURCES if "_" not in name])
@@ -161,7 +172,7 @@ def test_the_last_lines_forecast_the_full_study(rehearsed):
 
 
 def test_the_forecast_counts_the_jobs_that_snakemake_plans(snakemake, tmp_path):
-    study = configuration.load({"studies": [STUDY.removeprefix("studies=['").removesuffix("']")]})
+    study = configuration.load({"studies": [str(ROOT / "tests" / "study")]})
     for names in (["tiny"], ["eva_table1", "eva_table_a1"], ["deepcore_table1"], ["eva_figure5"]):
         outcome = snakemake(tmp_path, "-n", *names, "--config", STUDY)
         planned = re.findall(r"^total +(\d+)", outcome.stdout, re.MULTILINE)
@@ -170,7 +181,7 @@ def test_the_forecast_counts_the_jobs_that_snakemake_plans(snakemake, tmp_path):
 
 
 def test_the_forecast_counts_images_as_the_loop_trains_them():
-    study = configuration.load({"studies": [STUDY.removeprefix("studies=['").removesuffix("']")]})
+    study = configuration.load({"studies": [str(ROOT / "tests" / "study")]})
     tiny = study.experiments["tiny"]
     found = forecast.of(study, [tiny])
     train, seeds, epochs = 1077, 2, 6

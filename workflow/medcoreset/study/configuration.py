@@ -232,7 +232,7 @@ class Study:
         """Return the name of the method behind a row."""
         return experiment["methods"][key].get("method", key)
 
-    def window_grid(self, protocol: str) -> tuple[int, int]:
+    def window_grid(self) -> tuple[int, int]:
         """Return length and step of the windows that are scored in pairs, in epochs."""
         return 10, 10
 

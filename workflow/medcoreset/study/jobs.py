@@ -182,7 +182,7 @@ class Jobs:
 
     def window_flags(self, protocol: str) -> str:
         """Return the windows whose pairs are scored, and what a missing record counts."""
-        length, step = self.study.window_grid(protocol)
+        length, step = self.study.window_grid()
         return f"--length {length} --step {step} {self.missing_flags(protocol, 'eva')}"
 
     def studies_flags(self) -> str:

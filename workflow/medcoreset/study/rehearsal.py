@@ -13,7 +13,13 @@ from itertools import pairwise
 from typing import Any
 
 from medcoreset import methods, networks
-from medcoreset.study.configuration import Experiment, Protocol, Study, listed
+from medcoreset.study.configuration import (
+    Experiment,
+    Protocol,
+    Study,
+    listed,
+    surrogate_epochs,
+)
 from medcoreset.training.options import TrainingOptions
 
 EPOCHS = 12
@@ -79,14 +85,23 @@ class Rehearsal(Study):
         """Return the method's options in one cell of the full study, scaled to fewer epochs."""
         whole = self.full.experiments[experiment.name]
         candidates = self.full.options(whole, key, dataset, protocol, rate)
-        method = self.method_of(experiment, key)
-        scaled = [self._scaled(method, options, protocol) for options in candidates]
+        method, epochs = self.method_of(experiment, key), self._epochs(whole, key, protocol)
+        scaled = [_scaled(method, options, *epochs) for options in candidates]
         return [options for i, options in enumerate(scaled) if options not in scaled[:i]]
 
-    def window_grid(self, protocol: str) -> tuple[int, int]:
+    def window_grid(self) -> tuple[int, int]:
         """Return length and step of the windows that are scored in pairs, in epochs."""
-        length, step = self.full.window_grid(protocol)
-        return self._length(length, protocol), self._length(step, protocol)
+        return WINDOW, WINDOW
+
+    def _epochs(self, whole: Experiment, key: str, name: str) -> tuple[int, int]:
+        """Return the epochs of the shortest surrogate that a row looks at, in full and here."""
+        found = []
+        for study, experiment in ((self.full, whole), (self, self._smaller(whole))):
+            protocol = study.protocols[name]
+            surrogates = study.surrogates_of(experiment, key, protocol)
+            lengths = [surrogate_epochs(protocol, each) for each in surrogates]
+            found.append(min(lengths, default=protocol.surrogate.epochs))
+        return found[0], found[1]
 
     def stand_in_samples(self, dataset: str) -> int:
         """Return how many training images the lowest rate of any experiment needs."""
@@ -120,52 +135,36 @@ class Rehearsal(Study):
             },
         )
 
-    def _scaled(self, method: str, options: dict[str, Any], protocol: str) -> dict[str, Any]:
-        """Return a method's options with positions and lengths in epochs, and models, made fewer.
 
-        Windows that follow each other without overlap still do.
-        """
-        declared = methods.get(method).options
-        unit = {name: declared[name].range.unit for name in options}
-        lengths = {
-            name: self._length(value, protocol)
-            for name, value in options.items()
-            if unit[name] == "epochs"
-        }
-        surrogates = {
-            name: min(value, SURROGATES)
-            for name, value in options.items()
-            if unit[name] == "surrogates"
-        }
-        starts = {name: value for name, value in options.items() if unit[name] == "epoch"}
-        before = max((options[name] for name in lengths), default=1)
-        after = max(lengths.values(), default=1)
-        return options | lengths | surrogates | self._starts(starts, before, after, protocol)
+def _scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict[str, Any]:
+    """Return a method's options for dynamics of `short` epochs in place of `whole`.
 
-    def _starts(
-        self, starts: dict[str, int], before: int, after: int, protocol: str
-    ) -> dict[str, int]:
-        """Return the start epochs of windows of `before` epochs, which become `after` long."""
-        whole, short = self._epochs(protocol)
-        scaled = {
-            name: min(1 + (start - 1) * short // max(whole, 1), max(short - after + 1, 1))
-            for name, start in starts.items()
-        }
-        # From the last window back, each ends before the next, if it did.
-        for name, later in reversed(list(pairwise(starts))):
-            if starts[name] + before <= starts[later]:
-                scaled[name] = min(scaled[name], max(scaled[later] - after, 1))
-                scaled[later] = max(scaled[later], scaled[name] + after)
-        return scaled
+    Positions and lengths in epochs become smaller; windows that follow each other without overlap
+    still do. So do the numbers of surrogates that are averaged over.
+    """
+    declared = methods.get(method).options
+    of_unit = {
+        unit: {name: value for name, value in options.items() if declared[name].range.unit == unit}
+        for unit in ("epoch", "epochs", "surrogates")
+    }
+    lengths = {name: _length(value, whole, short) for name, value in of_unit["epochs"].items()}
+    surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
+    before = max(of_unit["epochs"].values(), default=1)
+    after = max(lengths.values(), default=1)
+    starts = {
+        name: min(1 + (start - 1) * short // max(whole, 1), max(short - after + 1, 1))
+        for name, start in of_unit["epoch"].items()
+    }
+    # From the last window back, each ends before the next, if it did.
+    for name, later in reversed(list(pairwise(starts))):
+        if options[name] + before <= options[later]:
+            starts[name] = min(starts[name], max(starts[later] - after, 1))
+            starts[later] = max(starts[later], starts[name] + after)
+    return options | lengths | surrogates | starts
 
-    def _length(self, epochs: int, protocol: str) -> int:
-        whole, short = self._epochs(protocol)
-        return max(min(epochs, WINDOW), round(epochs * short / max(whole, 1)))
 
-    def _epochs(self, protocol: str) -> tuple[int, int]:
-        """Return the epochs of a surrogate, in full and here."""
-        whole, short = self.full.protocols[protocol], self.protocols[protocol]
-        return whole.surrogate.epochs, short.surrogate.epochs
+def _length(epochs: int, whole: int, short: int) -> int:
+    return max(min(epochs, WINDOW), round(epochs * short / max(whole, 1)))
 
 
 def _shortened(options: TrainingOptions) -> TrainingOptions:
