@@ -240,7 +240,7 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 def mark_rehearsal(figure: Figure) -> None:
     """Write across a figure that it is of a rehearsal, so that nobody takes it for a result."""
-    look = {"color": "#D55E00", "alpha": 0.35, "fontsize": 16, "rotation": 20, "zorder": 10}
+    look = {"color": "#D55E00", "alpha": 0.5, "fontsize": 16, "rotation": 20, "zorder": 10}
     figure.text(0.5, 0.5, "rehearsal, no result", ha="center", va="center", **look)
 
 
