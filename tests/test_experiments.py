@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from medcoreset.analysis import published
+from medcoreset.analysis.aggregate import read_table
 from medcoreset.analysis.published import read_published
 from medcoreset.commands import figure, table
 from medcoreset.datasets import catalog, facts
@@ -42,7 +43,7 @@ def test_every_table_and_figure_can_be_made(name, study, tmp_path, monkeypatch):
     if experiment.has_table:
         files = [argument for path in PUBLISHED_TABLES for argument in ("--published", str(path))]
         run(table.command, "--spec", spec, *files, "--out", "made")
-        check_table(experiment, pd.read_csv("made/table.csv"))
+        check_table(experiment, read_table("made/table.csv"))
     for kind in experiment["figures"]:
         given = ["--table", "made/table.csv"] if "table" in plan.FIGURES[kind] else []
         run(figure.command, kind, "--spec", spec, *given, "--out", f"made/{kind}")

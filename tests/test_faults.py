@@ -5,6 +5,7 @@ After each the same command ends with the bytes of a study that nothing happened
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -307,7 +308,7 @@ def test_dynamics_that_will_not_fit_are_known_before_the_training(small_disk):
 
 def test_a_file_size_limit_is_one_line(tmp_path):
     out = tmp_path / "digits.npz"
-    command = f"ulimit -f 8 && exec {sys.executable} -m medcoreset dataset digits --out {out}"
+    command = f"ulimit -f 8 && exec {shlex.quote(sys.executable)} -m medcoreset dataset digits --out {out}"
     outcome = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert outcome.returncode == 2
     assert outcome.stderr.count("\n") == 1

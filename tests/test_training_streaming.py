@@ -47,7 +47,7 @@ def test_streamed_batches_are_those_of_the_decoded_array(streamed):
 
 def test_a_surrogate_learns_from_images_that_stay_on_disk(streamed, tmp_path):
     options = {"epochs": 6, "augmentation": "resized_crop_flip", "normalization": "dataset"}
-    one = job(tmp_path, streamed, network="resnet18+width=4", report="deepcore", **options)
+    one = job(tmp_path, streamed, network="resnet18+width=4", **options)
     train_surrogate(one, 0, probs_budget_mb=1)
     correct = np.load(one.out / "evidence" / "correct.npy")
     assert correct.shape == (6, len(streamed.train_labels))
