@@ -11,6 +11,7 @@ import yaml
 
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
+from medcoreset.identity import Surrogate
 from medcoreset.study import configuration, plan
 from medcoreset.study.jobs import Jobs
 from medcoreset.study.schema import schema
@@ -142,8 +143,9 @@ def test_seeds_survive_their_path_component(seeds):
 
 
 def test_surrogate_identity_splits_into_network_and_its_own():
-    network, own = configuration.split_surrogate("resnet18+width=8+epochs=5+seed=2")
-    assert (network, own) == ("resnet18+width=8", {"epochs": 5, "seed": 2})
+    name = "resnet18+width=8+epochs=5+seed=2"
+    assert Surrogate.parse(name) == Surrogate("resnet18+width=8", seed=2, epochs=5)
+    assert Surrogate.parse(name).name == name
 
 
 def test_a_surrogate_of_the_protocols_own_length_has_one_name():

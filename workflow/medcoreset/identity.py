@@ -7,7 +7,8 @@ that have their defaults are left out.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from medcoreset.errors import UserError
 
@@ -42,9 +43,44 @@ def text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     # `+` separates options, so that an exponent is written without it.
-    return repr(value).replace("e+", "e") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0").replace("e+", "e")
+    return str(value)
 
 
 def digest(content: Any) -> str:
     """Return the SHA-256 of JSON-like content, the same for equal contents."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A network trained on the full training set, `NETWORK[+epochs=E]+seed=S` in paths.
+
+    `epochs` is None where the protocol says how long it is trained: one training has one name.
+    """
+
+    network: str
+    seed: int
+    epochs: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the surrogate that `name` names."""
+        name, options = split(text, "surrogate")
+        own = {key: int(options.pop(key)) for key in ("seed", "epochs") if key in options}
+        return cls(join(name, options), **own)
+
+    @property
+    def model(self) -> str:
+        """Return the identity without the seed, of which the papers say nothing."""
+        return self.network if self.epochs is None else f"{self.network}+epochs={self.epochs}"
+
+    @property
+    def name(self) -> str:
+        """Return the identity as it stands in paths."""
+        return f"{self.model}+seed={self.seed}"
+
+    def beside(self, count: int) -> list[Self]:
+        """Return `count` surrogates that differ in their seeds alone, this one first."""
+        return [replace(self, seed=self.seed + i) for i in range(count)]

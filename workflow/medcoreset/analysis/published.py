@@ -1,14 +1,14 @@
 """The papers' numbers beside ours, where they are of the same kind."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from medcoreset.analysis.experiment import INDEPENDENT, Experiment
+from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment
 from medcoreset.errors import UserError
+from medcoreset.identity import Surrogate
 
 REPORTING_RULE = {
     "eva": "published",
@@ -24,9 +24,6 @@ A table's name starts with its paper's. CIFAR has no validation split, so that E
 
 SURROGATE_EPOCHS = 10
 """DeepCore trains its selection models this long, unless a table says otherwise (Table 4)."""
-
-SEED = re.compile(r"\+seed=\d+$")
-"""The end of a surrogate's identity, of which the papers say nothing."""
 
 
 def read_published(paths: Sequence[str | Path], tables: Sequence[str]) -> pd.DataFrame:
@@ -88,7 +85,7 @@ def _join(row: dict, experiment: Experiment, known: dict) -> dict[str, float | b
         return nothing
     dataset, network, surrogate = (
         experiment.published_as.get(name, name)
-        for name in (row["dataset"], row["network"], SEED.sub("", row["surrogate"]))
+        for name in (row["dataset"], row["network"], _model(row["surrogate"]))
     )
     key = (
         experiment.rules[row["protocol"]],
@@ -109,3 +106,7 @@ def _join(row: dict, experiment: Experiment, known: dict) -> dict[str, float | b
         "difference": difference,
         "within_tolerance": bool(abs(difference) <= max(experiment.tolerance, spread)),
     }
+
+
+def _model(surrogate: str) -> str:
+    return surrogate if surrogate == NO_SURROGATE else Surrogate.parse(surrogate).model

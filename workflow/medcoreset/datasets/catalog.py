@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medcoreset.errors import UserError
+from medcoreset.identity import join, split
 
 Reader = Literal["digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "own"]
 
@@ -221,9 +222,9 @@ class Identity:
     @property
     def name(self) -> str:
         """Return the canonical spelling: sorted options, and only those that are not the default."""
-        given = [f"train={self.train}"] if self.train is not None else []
-        given += [f"val={self.val:g}"] if self.val != DEFAULT_VAL else []
-        return "+".join([self.base, *given])
+        return join(
+            self.base, {"train": self.train, "val": self.val}, {"train": None, "val": DEFAULT_VAL}
+        )
 
 
 def parse(identity: str, own: Collection[str] = ()) -> Identity:
@@ -231,14 +232,9 @@ def parse(identity: str, own: Collection[str] = ()) -> Identity:
 
     Raises UserError for a name that is neither known nor own, and for a wrong option.
     """
-    base, *pairs = identity.split("+")
+    base, settings = split(identity, "dataset")
     source = OWN if base in own else _known(base)
-    options: dict[str, float | int] = {}
-    for pair in pairs:
-        key, _, text = pair.partition("=")
-        if key in options:
-            raise UserError(f"dataset {identity!r}: option {key!r} is given twice")
-        options[key] = _option(identity, key, text)
+    options = {key: _option(identity, key, text) for key, text in settings.items()}
     if "val" in options and source.has_val:
         raise UserError(f"dataset {identity!r}: {base} has its own validation set, so no val=")
     return Identity(base, source, **options)

@@ -12,6 +12,7 @@ from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.datasets.splits import hold_out, subset
 from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
+from medcoreset.identity import split
 
 
 def read(
@@ -119,7 +120,7 @@ def _imagenet(data_dir: str | Path | None) -> Dataset:
 
 
 def _own_identity(name: str) -> Identity:
-    base = name.partition("+")[0]
+    base, _ = split(name, "dataset")
     check_own_name(base)
     return parse(name, own=[base])
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from medcoreset import identity
 from medcoreset.analysis.experiment import Experiment, Part, Scores
 from medcoreset.errors import UserError
 
@@ -42,8 +43,9 @@ def heading(experiment: Experiment, part: Part, every: Iterable[Part]) -> list[s
 def variant_label(experiment: Experiment, entry: Scores) -> str:
     """Return the method's label with the variant's options, `EVA (early=1, late=31)`."""
     label = experiment.methods[entry.method]
-    options = entry.variant.split("+")[1:]
-    return f"{label} ({', '.join(options)})" if options else label
+    _, options = identity.split(entry.variant, "variant")
+    given = ", ".join(f"{key}={value}" for key, value in options.items())
+    return f"{label} ({given})" if given else label
 
 
 def read_arrays(path: str, *names: str) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from medcoreset import identity
 from medcoreset.analysis.experiment import Experiment, Windows
 from medcoreset.errors import UserError
 from medcoreset.figures import parts, style
@@ -62,7 +63,8 @@ def _reference(
 ) -> tuple[str, np.ndarray]:
     """Return the name and the (N,) scores of what every pair is compared with."""
     for entry in experiment.scores:
-        if parts.place(entry) == parts.place(windows) and entry.variant.split("+")[0] == "eva":
+        method, _ = identity.split(entry.variant, "variant")
+        if parts.place(entry) == parts.place(windows) and method == "eva":
             (values,) = parts.read_arrays(entry.scores, "scores")
             if values.shape != scores.shape[1:]:
                 raise UserError(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from medcoreset import identity
 from medcoreset.errors import UserError
 
 Options = dict[str, int | str]
@@ -54,22 +55,19 @@ def parse(network_id: str) -> tuple[str, Options]:
         UserError: an unknown name or option, a value that the option does not take, or an option
             given twice.
     """
-    name, *settings = network_id.split("+")
+    name, settings = identity.split(network_id, "network")
     if name not in ARCHITECTURES:
         raise UserError(
             f"network {network_id!r}: no network {name!r}; there are {', '.join(NAMES)}"
         )
     allowed = ARCHITECTURES[name].options
     given: Options = {}
-    for setting in settings:
-        option, _, value = setting.partition("=")
+    for option, value in settings.items():
         if option not in allowed:
             raise UserError(
                 f"network {network_id!r}: {name} has no option {option!r}; "
                 f"it takes {', '.join(allowed) or 'none'}"
             )
-        if option in given:
-            raise UserError(f"network {network_id!r}: option {option!r} is given twice")
         given[option] = _value(network_id, option, value, allowed[option])
     multiple = ARCHITECTURES[name].multiple
     if given.get("width", 0) % multiple:
@@ -111,9 +109,8 @@ def narrowest(network_id: str) -> str:
 
 
 def _spelled(name: str, options: Options) -> str:
-    defaults = ARCHITECTURES[name].options
-    changed = sorted(o for o, value in options.items() if value != _default(defaults[o]))
-    return "+".join([name, *(f"{option}={options[option]}" for option in changed)])
+    allowed = ARCHITECTURES[name].options
+    return identity.join(name, options, {option: _default(allowed[option]) for option in allowed})
 
 
 def _default(default: int | tuple[str, ...]) -> int | str:

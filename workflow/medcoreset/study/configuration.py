@@ -12,6 +12,7 @@ from medcoreset import methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
+from medcoreset.identity import Surrogate
 from medcoreset.study.schema import ROOT, read_yaml, typed, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
@@ -56,24 +57,17 @@ class Experiment:
         A length that is the protocol's own is not spelled out: one training has one name.
         """
         given, usual = self["surrogate"], protocol.surrogate.epochs
-        names = [networks.check(name) for name in listed(given["network"])]
-        lengths = listed(given.get("epochs", usual))
-        spelled = ["" if epochs == usual else f"+epochs={epochs}" for epochs in lengths]
-        return [f"{name}{length}+seed={given['seed']}" for name in names for length in spelled]
-
-
-def split_surrogate(identity: str) -> tuple[str, dict[str, int]]:
-    """Split a surrogate's identity into its network's and what is its own: epochs, seed."""
-    name, *options = identity.split("+")
-    own = {"epochs", "seed"}
-    pairs = [option.partition("=") for option in options]
-    network = "+".join([name, *(f"{key}={value}" for key, _, value in pairs if key not in own)])
-    return network, {key: int(value) for key, _, value in pairs if key in own}
+        return [
+            Surrogate(networks.check(name), given["seed"], None if epochs == usual else epochs).name
+            for name in listed(given["network"])
+            for epochs in listed(given.get("epochs", usual))
+        ]
 
 
 def surrogate_epochs(protocol: Protocol, surrogate: str) -> int:
     """Return for how many epochs a surrogate is trained under a protocol."""
-    return split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
+    epochs = Surrogate.parse(surrogate).epochs
+    return protocol.surrogate.epochs if epochs is None else epochs
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Any
 
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
+from medcoreset.identity import Surrogate
 from medcoreset.selection.budget import budget
 from medcoreset.study import plan
-from medcoreset.study.configuration import ROOT, Experiment, Study, split_surrogate
+from medcoreset.study.configuration import ROOT, Experiment, Study
 from medcoreset.study.rehearsal import Rehearsal
 from medcoreset.training import schedule
 from medcoreset.training.options import TrainingOptions
@@ -152,7 +153,7 @@ def _of_run(study: Study, run: plan.Run, known: Facts) -> list[Work]:
 def _of_surrogate(study: Study, place: plan.Place, known: Facts) -> Work:
     protocol = study.protocols[place.protocol]
     options = study.surrogate_training(protocol, place.surrogate)
-    network = split_surrogate(place.surrogate)[0]
+    network = Surrogate.parse(place.surrogate).network
     probs = 2 * options.epochs * known.train * known.classes
     if probs > study.config["probs_budget_mb"] * 1e6:
         probs = 0

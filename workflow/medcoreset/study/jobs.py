@@ -13,6 +13,7 @@ from medcoreset import methods
 from medcoreset.datasets import catalog
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
+from medcoreset.identity import Surrogate
 from medcoreset.methods import variants
 from medcoreset.sources import PACKAGE, digest
 from medcoreset.study import forecast, plan
@@ -20,7 +21,6 @@ from medcoreset.study.configuration import (
     PUBLISHED_TABLES,
     Study,
     published_rows,
-    split_surrogate,
 )
 from medcoreset.study.schema import ROOT
 from medcoreset.training.options import as_flags
@@ -88,13 +88,13 @@ class Jobs:
 
     def surrogate_network(self, surrogate: str) -> str:
         """Return the network of a surrogate."""
-        return split_surrogate(surrogate)[0]
+        return Surrogate.parse(surrogate).network
 
     def surrogate_flags(self, protocol: str, surrogate: str) -> str:
         """Return the seed and the training options of a surrogate."""
         training = self.study.surrogate_training(self.study.protocols[protocol], surrogate)
         flags = as_flags(training, without=("weighted_loss",))
-        return f"--seed {split_surrogate(surrogate)[1]['seed']} {flags}".strip()
+        return f"--seed {Surrogate.parse(surrogate).seed} {flags}".strip()
 
     def training_flags(self, protocol: str) -> str:
         """Return the training options of a coreset run, of which no dynamics are recorded."""

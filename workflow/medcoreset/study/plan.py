@@ -12,6 +12,7 @@ from medcoreset import methods
 from medcoreset.datasets import catalog
 from medcoreset.evidence.arrays import COMPUTED
 from medcoreset.figures import FIGURES
+from medcoreset.identity import Surrogate
 from medcoreset.methods import variants
 from medcoreset.study.configuration import Experiment, Study
 
@@ -145,8 +146,8 @@ def averaged(variant: str, surrogate: str) -> list[str]:
     name, options = variants.parse(variant)
     declared = methods.get(name).options
     counts = [value for key, value in options.items() if declared[key].range.unit == "surrogates"]
-    network, equals, seed = surrogate.rpartition("=")
-    return [f"{network}{equals}{int(seed) + i}" for i in range(max(counts, default=1))]
+    first = Surrogate.parse(surrogate)
+    return [each.name for each in first.beside(max(counts, default=1))]
 
 
 def computed(variant: str) -> str:
