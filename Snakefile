@@ -28,7 +28,6 @@ from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, forecast, plan, rehearsal
 from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, seed_list, share_gpus
-from medcoreset.training.sources import training_code
 
 try:
     study = configuration.load(config)
@@ -52,6 +51,7 @@ wildcard_constraints:
     rate=r"[0-9.e-]+",
     seeds=r"[0-9,-]+",
     experiment=r"[^/]+",
+    digest=r"[0-9a-f]+",
 
 
 report: "workflow/report/workflow.rst"

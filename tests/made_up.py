@@ -4,6 +4,7 @@ So each table and figure can be made before a study trains for days, and not onl
 that are small enough to be run.
 """
 
+import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import numpy as np
 
 from medcoreset.atomic import write_json, write_npz
 from medcoreset.datasets import canonical, sources
+from medcoreset.provenance import seal
 from medcoreset.study import configuration, plan
 from medcoreset.study.configuration import Experiment, Study
+from medcoreset.study.recipes import Recipes
+from medcoreset.study.specification import specification
 from medcoreset.training.reporting import RULES, possible
 
 EPOCHS = 12
@@ -22,18 +26,27 @@ EPOCHS = 12
 
 def write(study: Study, experiment: Experiment) -> dict[str, Any]:
     """Write the inputs below the working folder, and return the experiment's resolved plan."""
-    spec = plan.specification(study, experiment)
+    spec = specification(Recipes(study), experiment)
     datasets = {}
     for name in experiment["datasets"]:
         path = Path(study.path(plan.DATASET).format(dataset=name))
         datasets[name] = sources.read_stand_in(name, 1, path.with_suffix(""))
         canonical.write(datasets[name], path)
+    for entry in spec["datasets"]:
+        _told(canonical.description_path(entry["file"]), recipe=entry["recipe"])
     for run in spec["runs"]:
         classes, has_val = datasets[run["dataset"]].classes, study.has_val(run["dataset"])
-        write_json(run["metrics"], metrics(run, experiment["seeds"], classes, has_val))
+        content = metrics(run, experiment["seeds"], classes, has_val)
+        sha256 = datasets[run["dataset"]].sha256
+        about = {"recipe": run["recipe"], "run": {"dataset_sha256": sha256}}
+        write_json(run["metrics"], content | about)
     if {"sources", "scores", "windows"} & _parts(experiment):
         _write_scores(spec, datasets)
     return spec
+
+
+def _told(path: Path, **more: str) -> None:
+    write_json(path, json.loads(path.read_text()) | more)
 
 
 def metrics(run: dict[str, Any], seeds: list[int], classes: int, has_val: bool) -> dict[str, Any]:
@@ -77,14 +90,17 @@ def _write_scores(spec: dict[str, Any], datasets: dict[str, canonical.Dataset]) 
         np.save(folder / "labels.npy", labels)
         np.save(folder / "error_norm.npy", random.random(shape, np.float32))
         np.save(folder / "seen.npy", random.random(shape) > 0.02)
+        names = ("labels.npy", "error_norm.npy", "seen.npy")
+        seal(folder, names, source["recipe"], datasets[source["dataset"]].sha256)
     for entry in spec["scores"]:
         samples = len(datasets[entry["dataset"]].train_labels)
-        write_npz(entry["scores"], scores=random.random(samples), method=entry["method"])
+        made = {"method": entry["method"], "recipe": entry["recipe"]}
+        write_npz(entry["scores"], scores=random.random(samples), **made)
     for entry in spec["windows"]:
         samples = len(datasets[entry["dataset"]].train_labels)
         pairs = np.array([(1, 101), (1, 191), (91, 101), (91, 191), (101, 191)])
         scores = random.random((len(pairs), samples), np.float32)
-        write_npz(entry["windows"], scores=scores, pairs=pairs)
+        write_npz(entry["windows"], scores=scores, pairs=pairs, recipe=entry["recipe"])
 
 
 def every_experiment() -> dict[str, Experiment]:

@@ -8,12 +8,14 @@ from sklearn.datasets import load_digits
 
 from medcoreset.atomic import write_json
 from medcoreset.datasets import canonical
+from medcoreset.provenance import seal
 from medcoreset.training.metrics import evaluate, softmax
 
 EPOCHS = 40
 RATES = (0.05, 0.1, 0.3)
 SEEDS = (0, 1, 2)
 LABELS = {"random": "Random", "el2n": "EL2N", "aum": "AUM", "eva": "EVA", "full": "Full"}
+RECIPE = "a" * 64
 WINDOWS = [(1, 11), (1, 31), (11, 21), (21, 31)]
 
 
@@ -69,7 +71,8 @@ def _metrics(dataset: canonical.Dataset, network: str, kept: list[np.ndarray]) -
             },
             "history": [],
         }
-    return {"run": {"dataset": dataset.name, "network": network}, "seeds": seeds}
+    run = {"dataset": dataset.name, "network": network, "dataset_sha256": dataset.sha256}
+    return {"run": run, "seeds": seeds, "recipe": RECIPE}
 
 
 def _scores(dataset: canonical.Dataset, folder: Path) -> dict[str, np.ndarray]:
@@ -87,7 +90,10 @@ def _scores(dataset: canonical.Dataset, folder: Path) -> dict[str, np.ndarray]:
     pairs = np.array(
         [error[a - 1 : a + 9].var(0) + error[b - 1 : b + 9].var(0) for a, b in WINDOWS]
     )
-    np.savez(folder.parent / "windows.npz", scores=pairs.astype(np.float32), pairs=WINDOWS)
+    rows = pairs.astype(np.float32)
+    np.savez(folder.parent / "windows.npz", scores=rows, pairs=WINDOWS, recipe=RECIPE)
+    names = ("labels.npy", "error_norm.npy", "seen.npy")
+    seal(folder, names, RECIPE, dataset.sha256)
     margin = (target - (probs - truth).max(axis=2)).mean(axis=0)
     return {"el2n": error[:10].mean(0), "aum": -margin, "eva": pairs[1]}
 
@@ -101,8 +107,9 @@ def write_study(folder: Path, *, published: bool = True) -> dict:
         "tolerance": 1.0,
         "notes": ["The paper's 100 % is a_b."],
         "methods": [{"key": key, "label": label} for key, label in LABELS.items()],
-        "datasets": [{"key": "digits", "label": "Digits"}, {"key": "parity", "label": "Parity"}],
+        "datasets": [],
         "rates": list(RATES),
+        "seeds": list(SEEDS),
         "protocols": [
             {"key": "published", "label": "published: best val", "rule": "published"},
             {"key": "clean", "label": "clean: test, last epoch", "rule": "clean"},
@@ -116,16 +123,18 @@ def write_study(folder: Path, *, published: bool = True) -> dict:
 
 
 def _dataset(spec: dict, dataset: canonical.Dataset, folder: Path) -> None:
+    dataset.info["recipe"] = RECIPE
     canonical.write(dataset, folder / "data.npz")
+    about = {"label": dataset.name.capitalize(), "recipe": RECIPE}
+    spec["datasets"].append({"key": dataset.name, "file": str(folder / "data.npz"), **about})
     scores = _scores(dataset, folder / "evidence")
     place = {"dataset": dataset.name, "protocol": "clean", "surrogate": "pixels+seed=0"}
+    place |= {"recipe": RECIPE}
     evidence = str(folder / "evidence")
-    spec["sources"].append(
-        {**place, "dataset_file": str(folder / "data.npz"), "evidence": evidence}
-    )
+    spec["sources"].append({**place, "evidence": evidence})
     spec["windows"].append({**place, "windows": str(folder / "windows.npz")})
     for method, values in scores.items():
-        np.savez(folder / f"{method}.npz", scores=values, method=method)
+        np.savez(folder / f"{method}.npz", scores=values, method=method, recipe=RECIPE)
         path = str(folder / f"{method}.npz")
         spec["scores"].append({**place, "method": method, "variant": method, "scores": path})
     for network in ("pixels", "pooled"):
@@ -137,7 +146,7 @@ def _dataset(spec: dict, dataset: canonical.Dataset, folder: Path) -> None:
                 for rule in ("published", "clean"):
                     run = {"rule": rule, "network": network, "method": method, "rate": rate}
                     own = {} if method in scores else {"surrogate": "none"}
-                    run |= {**place, **own, "protocol": rule}
+                    run |= {**place, **own, "protocol": rule, "coresets": ""}
                     spec["runs"].append({**run, "variant": method, "metrics": str(path)})
 
 

@@ -277,7 +277,7 @@ def test_latex_compiles(study, tmp_path, papers):
 
 def _lose_run(spec: dict, folder: Path) -> str:
     spec["runs"][0]["metrics"] = str(folder / "none.json")
-    return "none.json: no such run"
+    return "none.json does not exist, and was to be the metrics of a run"
 
 
 def _lose_rule(spec: dict, folder: Path) -> str:
@@ -301,7 +301,7 @@ def _truncate_run(spec: dict, folder: Path) -> str:
     path = folder / "metrics.json"
     path.write_text('{"seeds": ')
     spec["runs"][0]["metrics"] = str(path)
-    return "metrics.json: not JSON"
+    return "metrics.json is not the metrics of a run: Expecting value"
 
 
 def _unknown_method(spec: dict, folder: Path) -> str:
@@ -353,5 +353,5 @@ def test_a_mistake_ends_the_command_with_status_2_and_no_file(study, tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     done = run("table", "--spec", tmp_path / "no.json", "--out", tmp_path / "out")
-    assert "no.json: no such experiment" in done.stderr
+    assert "no.json does not exist, and was to be the plan of an experiment" in done.stderr
     assert not (tmp_path / "out").exists()

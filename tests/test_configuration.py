@@ -14,7 +14,9 @@ from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
 from medcoreset.study import configuration, plan
 from medcoreset.study.jobs import Jobs
+from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import schema
+from medcoreset.study.specification import specification
 from medcoreset.training.options import TrainingOptions
 from tests.conftest import ROOT
 
@@ -115,8 +117,8 @@ def test_unknown_configuration_key_stops_snakemake_with_one_line(snakemake, tmp_
 def test_every_experiment_of_the_papers_is_planned():
     study = configuration.load({})
     for name, experiment in study.experiments.items():
-        specification = plan.specification(study, experiment)
-        assert len(specification["runs"]) == len(list(plan.cells(study, experiment))), name
+        made = specification(Recipes(study), experiment)
+        assert len(made["runs"]) == len(list(plan.cells(study, experiment))), name
     table1 = study.experiments["eva_table1"]
     organs = [run for run in plan.runs(study, table1) if run.dataset == "organsmnist"]
     assert len(organs) == 36  # jobs of three seeds each: 108 trainings

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from medcoreset.analysis import published
 from medcoreset.analysis.aggregate import read_table
 from medcoreset.analysis.published import read_published
 from medcoreset.commands import figure, table
 from medcoreset.datasets import catalog, facts
+from medcoreset.identity import Surrogate
 from medcoreset.selection.budget import budget
 from medcoreset.study import configuration, plan
 from medcoreset.study.configuration import PUBLISHED_TABLES
@@ -84,7 +84,7 @@ def check_table(experiment: configuration.Experiment, rows: pd.DataFrame) -> Non
 
 def spelled(surrogate: str, names: dict[str, str]) -> str:
     """Return a surrogate as the papers name it, with its length where that is not the usual."""
-    network = published.SEED.sub("", surrogate)
+    network = Surrogate.parse(surrogate).model
     return names.get(network, network)
 
 

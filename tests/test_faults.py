@@ -93,7 +93,7 @@ class Study:
 
     def made(self) -> dict[Path, int]:
         """Return when the outputs of the jobs that have ended were written, in ns."""
-        patterns = ("data/*.npz", "runs/*/*/*/full/**/metrics.json", "experiments/*/plan.json")
+        patterns = ("data/*.npz", "runs/*/*/*/full/**/metrics.json", "experiments/*/plan.*.json")
         paths = [path for pattern in patterns for path in self.results.glob(pattern)]
         assert len(paths) == 3
         return {path: path.stat().st_mtime_ns for path in paths}

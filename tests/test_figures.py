@@ -18,7 +18,7 @@ from medcoreset.commands.figure import command
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import FIGURES, gallery, panels, score_evolution, style, window_overlap
-from tests.small_study import PUBLISHED, RATES, save_spec, write_study
+from tests.small_study import PUBLISHED, RATES, RECIPE, save_spec, write_study
 
 pytestmark = pytest.mark.long
 
@@ -246,7 +246,7 @@ def test_methods_without_a_colour_of_their_own_get_different_ones():
 
 def _lose_scores(spec: dict) -> tuple[str, str]:
     spec["scores"][0]["scores"] = "none.npz"
-    return "score_distribution", "none.npz: no such scores"
+    return "score_distribution", "none.npz does not exist, and was to be a file of scores"
 
 
 def _lose_every_score(spec: dict) -> tuple[str, str]:
@@ -261,12 +261,11 @@ def _lose_evidence(spec: dict) -> tuple[str, str]:
 
 def _lose_windows(spec: dict) -> tuple[str, str]:
     spec["windows"][0]["windows"] = spec["scores"][0]["scores"]
-    return "window_overlap", "not an .npz file with scores, pairs"
+    return "window_overlap", "is not a file of scores: it has no pairs"
 
 
 def _other_data(spec: dict) -> tuple[str, str]:
-    spec["sources"][0]["dataset_file"] = spec["sources"][1]["dataset_file"]
-    np.savez(spec["scores"][0]["scores"] + ".short.npz", scores=np.zeros(3))
+    np.savez(spec["scores"][0]["scores"] + ".short.npz", scores=np.zeros(3), recipe=RECIPE)
     spec["scores"][0]["scores"] += ".short.npz"
     return "gallery", "3 scores, digits has 900 training images"
 

@@ -3,20 +3,21 @@
 On a cluster they are made where Snakemake runs: each takes seconds, less than a submission.
 
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
-output: results/experiments/EXPERIMENT/: plan.json, table.csv, .md, .html, .tex, FIGURE.svg, .pdf, .png
+output: results/experiments/EXPERIMENT/: plan.DIGEST.json, table.csv, .md, .html, .tex, FIGURE.svg, .pdf, .png
 
-What the study's and the published files say is compared, as digests, and neither how it is written
-nor where it lies: Snakemake does not compare a parameter that is a function of the output.
+A plan's file is named by what it holds, and published numbers are compared as a digest: neither how
+they are written nor where they lie counts. Snakemake does not compare a parameter that is a function
+of the output.
 """
 
 
 rule describe_experiment:
     output:
-        plan=study.path(f"{plan.EXPERIMENT}/plan.json"),
+        plan=study.path(plan.PLAN),
     log:
-        study.path("logs/describe_experiment/{experiment}.log"),
+        study.path("logs/describe_experiment/{experiment}.{digest}.log"),
     benchmark:
-        study.path("benchmarks/describe_experiment/{experiment}.tsv")
+        study.path("benchmarks/describe_experiment/{experiment}.{digest}.tsv")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -25,7 +26,6 @@ rule describe_experiment:
         mem_mb=jobs.scaled("draw", "mem_mb"),
         runtime=jobs.scaled("draw", "runtime"),
     params:
-        content=lambda wildcards: jobs.plan_digest(wildcards.experiment),
         studies=lambda wildcards, output: jobs.studies_flags(),
     message:
         "Resolving the plan of {wildcards.experiment}"
@@ -37,7 +37,7 @@ rule describe_experiment:
 rule make_table:
     input:
         metrics=lambda wildcards: plan.metrics(study, study.experiments[wildcards.experiment]),
-        plan=study.path(f"{plan.EXPERIMENT}/plan.json"),
+        plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
     output:
         csv=study.path(f"{plan.EXPERIMENT}/table.csv"),
         html=report(
@@ -78,7 +78,7 @@ for figure in plan.FIGURES:
             f"draw_{figure}"
         input:
             partial(jobs.figure_inputs, figure=figure),
-            plan=study.path(f"{plan.EXPERIMENT}/plan.json"),
+            plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
         output:
             svg=report(
                 study.path(f"{plan.EXPERIMENT}/{figure}.svg"),

@@ -27,7 +27,7 @@ rule select_coresets:
         runtime=jobs.scaled("score", "runtime"),
         gpu=jobs.resource("score", "gpu"),
     params:
-        code=lambda wildcards: jobs.method_code(wildcards.variant),
+        recipe=lambda wildcards: jobs.recipes.coresets(wildcards).flags,
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
         evidence=lambda wildcards, input: optional_flags(
             scores=input.get("scores"), evidence=input.get("evidence")
@@ -40,5 +40,5 @@ rule select_coresets:
     shell:
         "python -m medcoreset coreset {params.method} --dataset {input.dataset} {params.evidence}"
         " --rate {wildcards.rate} {params.protocol} --seeds {params.seeds}"
-        " --device {params.device} --threads {threads}"
+        " {params.recipe} --device {params.device} --threads {threads}"
         " --out {output.coresets} > {log} 2>&1"

@@ -26,8 +26,9 @@ rule prepare_dataset:
         runtime=jobs.scaled("prepare", "runtime"),
     params:
         source=lambda wildcards: jobs.dataset_flags(wildcards.dataset),
+        recipe=lambda wildcards: jobs.recipes.dataset(wildcards.dataset).flags,
     message:
         "Preparing {wildcards.dataset}"
     shell:
         "python -m medcoreset dataset {wildcards.dataset} {params.source}"
-        " --out {output.images} > {log} 2>&1"
+        " {params.recipe} --out {output.images} > {log} 2>&1"

@@ -28,7 +28,7 @@ rule train_network:
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
     params:
-        code=lambda wildcards: training_code(wildcards.network),
+        recipe=lambda wildcards: jobs.recipes.run(wildcards).flags,
         coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
         seeds=lambda wildcards: seed_list(wildcards.seeds),
@@ -41,5 +41,5 @@ rule train_network:
         "python -m medcoreset train --dataset {input.dataset} {params.coresets}"
         " --protocol {wildcards.protocol} --surrogate {wildcards.surrogate}"
         " --method {wildcards.variant} --rate {wildcards.rate} --network {wildcards.network}"
-        " --seeds {params.seeds} {params.training} --device {params.device} --threads {threads}"
+        " --seeds {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"
         " --out {params.out} > {log} 2>&1"

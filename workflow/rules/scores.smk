@@ -26,7 +26,7 @@ rule compute_evidence:
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
     params:
-        code=lambda wildcards: jobs.evidence_code(wildcards.surrogate),
+        recipe=lambda wildcards: jobs.recipes.evidence(wildcards).flags,
         array=lambda wildcards: plan.computed(wildcards.variant),
         surrogates=jobs.evidence_flags,
         device=study.config["device"],
@@ -34,7 +34,7 @@ rule compute_evidence:
         "Computing what {wildcards.variant} needs of {wildcards.dataset} ({wildcards.protocol})"
     shell:
         "python -m medcoreset evidence {params.array} --dataset {input.dataset} {params.surrogates}"
-        " --device {params.device} --threads {threads}"
+        " {params.recipe} --device {params.device} --threads {threads}"
         " --out {output.evidence}/{params.array}.npy > {log} 2>&1"
 
 
@@ -56,7 +56,7 @@ rule score_samples:
         runtime=jobs.scaled("score", "runtime"),
         gpu=jobs.resource("score", "gpu"),
     params:
-        code=lambda wildcards: jobs.method_code(wildcards.variant),
+        recipe=lambda wildcards: jobs.recipes.scores(wildcards).flags,
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
         evidence=lambda wildcards, input: " ".join(f"--evidence {path}" for path in input.evidence),
         missing=lambda wildcards: jobs.missing_flags(wildcards.protocol, wildcards.variant),
@@ -65,7 +65,7 @@ rule score_samples:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
         "python -m medcoreset score {params.method} --dataset {input.dataset}"
-        " {params.evidence} {params.missing}"
+        " {params.evidence} {params.missing} {params.recipe}"
         " --device {params.device} --threads {threads}"
         " --out {output.scores} > {log} 2>&1"
 
@@ -87,10 +87,10 @@ rule score_windows:
         mem_mb=jobs.scaled("score", "mem_mb"),
         runtime=jobs.scaled("score", "runtime"),
     params:
-        code=jobs.window_code(),
+        recipe=lambda wildcards: jobs.recipes.windows(wildcards).flags,
         windows=lambda wildcards: jobs.window_flags(wildcards.protocol),
     message:
         "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"
     shell:
         "python -m medcoreset windows --dataset {input.dataset} --evidence {input.evidence}"
-        " {params.windows} --out {output.windows} > {log} 2>&1"
+        " {params.windows} {params.recipe} --out {output.windows} > {log} 2>&1"

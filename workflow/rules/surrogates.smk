@@ -25,7 +25,7 @@ rule train_surrogate:
         runtime=jobs.scaled("surrogate", "runtime"),
         gpu=jobs.resource("surrogate", "gpu"),
     params:
-        code=lambda wildcards: jobs.surrogate_code(wildcards.surrogate),
+        recipe=lambda wildcards: jobs.recipes.surrogate(wildcards).flags,
         network=lambda wildcards: jobs.surrogate_network(wildcards.surrogate),
         training=lambda wildcards: jobs.surrogate_flags(wildcards.protocol, wildcards.surrogate),
         device=study.config["device"],
@@ -35,6 +35,6 @@ rule train_surrogate:
         "Training surrogate {wildcards.surrogate} on all of {wildcards.dataset} ({wildcards.protocol})"
     shell:
         "python -m medcoreset surrogate --dataset {input.dataset} --protocol {wildcards.protocol}"
-        " --network {params.network} {params.training}"
+        " --network {params.network} {params.training} {params.recipe}"
         " --probs-budget-mb {params.budget} --device {params.device} --threads {threads}"
         " --out {params.out} > {log} 2>&1"

@@ -1,6 +1,5 @@
 """From the runs' metrics to the long table: one row per cell and metric."""
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from medcoreset.analysis.experiment import Experiment, Run
+from medcoreset.analysis.fit import Fit
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
+from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "ci_low", "ci_high"]
@@ -40,14 +41,16 @@ def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, list[Choice]]:
 
     Returns the table (columns `CELL`, `metric`, `STATISTICS`; every metric in percent; recall once
     per class as `recall_0`, `recall_1`, …) and the choices made among the candidates of a window
-    search. A run that is missing, or that lacks its reporting rule or a metric, is a `UserError`.
+    search. A run that is missing or does not fit the plan, or that lacks its reporting rule or a
+    metric, is a `UserError`.
     """
+    check = Fit(experiment)
     cells: dict[tuple, list[Run]] = {}
     for run in experiment.runs:
         cells.setdefault(run.cell, []).append(run)
     rows, choices = [], []
     for cell, candidates in cells.items():
-        per_run = [_PerSeed.read(run) for run in candidates]
+        per_run = [_PerSeed.read(run, check) for run in candidates]
         best = per_run[0]
         if len(candidates) > 1:
             best = max(per_run, key=_PerSeed.val_accuracy)  # the first one among equals
@@ -84,10 +87,14 @@ class _PerSeed:
     metrics: dict[str, list[float | None]]
 
     @classmethod
-    def read(cls, run: Run) -> "_PerSeed":
-        seeds = _read_json(run.metrics).get("seeds")
-        if not seeds:
-            raise UserError(f"{run.metrics}: no seeds")
+    def read(cls, run: Run, check: Fit) -> "_PerSeed":
+        content = read_json(run.metrics, "the metrics of a run")
+        with file_of(run.metrics, "the metrics of a run"):
+            check(run, content)
+            return cls._of(run, content["seeds"])
+
+    @classmethod
+    def _of(cls, run: Run, seeds: dict[str, Any]) -> "_PerSeed":
         records = [_rule(seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
         reported = [record[record["reports"]] for record in records]
         metrics = {
@@ -106,15 +113,6 @@ class _PerSeed:
             raise UserError(f"{self.run.metrics}: no validation data to choose candidates on")
         found = [_value(record["val"], "accuracy", self.run) for record in self.records]
         return float(pd.Series(found).mean())
-
-
-def _read_json(path: str) -> dict[str, Any]:
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such run") from None
-    except ValueError as problem:
-        raise UserError(f"{path}: not JSON: {problem}") from None
 
 
 def _rule(seed_record: dict[str, Any], run: Run, seed: str) -> dict[str, Any]:
@@ -143,7 +141,8 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     The table of a rehearsal has one more column that says so.
     """
     columns = [*COLUMNS, *(["rehearsal"] if "rehearsal" in table else [])]
-    text = table[columns].round(6).to_csv(index=False, lineterminator="\n")
+    rounded = table[columns].round(dict.fromkeys([*STATISTICS, *COMPARISON], 6))
+    text = rounded.to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:
         temporary.write_text(text)
 

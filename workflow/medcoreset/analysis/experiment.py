@@ -1,11 +1,12 @@
 """An experiment as the plan resolved it: the runs and files its table and figures are made of."""
 
-import json
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
 from medcoreset.errors import UserError
+from medcoreset.reading import read_json
 
 INDEPENDENT = ("random", "full")
 """Methods that look at no surrogate: one run of theirs stands beside those of every surrogate."""
@@ -20,6 +21,8 @@ class Part:
     dataset: str
     protocol: str
     surrogate: str
+    recipe: str
+    """What the plan has the file made by."""
 
     @classmethod
     def parse(cls, entry: dict[str, Any], where: str) -> Self:
@@ -40,6 +43,8 @@ class Run(Part):
     rate: float
     variant: str
     metrics: str
+    coresets: str
+    """Folder of the coresets, "" for the full training set."""
 
     @property
     def cell(self) -> tuple[str, str, str, str, str, float]:
@@ -56,9 +61,8 @@ class Run(Part):
 
 @dataclass(frozen=True)
 class Source(Part):
-    """A dataset and the training dynamics of a surrogate trained on it."""
+    """The training dynamics of a surrogate."""
 
-    dataset_file: str
     evidence: str
 
 
@@ -93,7 +97,8 @@ class Experiment:
     """One published artefact or study.
 
     `methods`, `datasets`, `protocols` and `networks` map keys to labels in the order in which they
-    are shown; `rules` maps a protocol to the reporting rule that its numbers are read under.
+    are shown; `rules` maps a protocol to the reporting rule that its numbers are read under, `files`
+    and `recipes` a dataset to its canonical file and what the plan has it made by.
     A `rehearsal` is marked as one wherever it is shown. `published` names the tables of the papers whose numbers stand beside it, first match first;
     `published_as` maps datasets and networks to the papers' names for them, where these differ;
     `tolerance` is in percentage points.
@@ -112,6 +117,9 @@ class Experiment:
     networks: dict[str, str]
     rules: dict[str, str]
     rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    files: dict[str, str]
+    recipes: dict[str, str]
     runs: tuple[Run, ...]
     sources: tuple[Source, ...]
     scores: tuple[Scores, ...]
@@ -125,16 +133,13 @@ class Experiment:
 
 def load(path: str | Path) -> Experiment:
     """Read the resolved experiment `path` (JSON); an incomplete one is a `UserError`."""
-    try:
-        content = json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such experiment") from None
-    except ValueError as problem:
-        raise UserError(f"{path}: not JSON: {problem}") from None
+    content = read_json(path, "the plan of an experiment")
     try:
         experiment = _parse(content, path)
     except KeyError as missing:
         raise UserError(f"{path}: key {missing} is missing") from None
+    except (AttributeError, TypeError, ValueError) as problem:
+        raise UserError(f"{path} is not the plan of an experiment: {problem}") from None
     _check(experiment, path)
     return experiment
 
@@ -160,6 +165,9 @@ def _parse(content: dict[str, Any], path: str | Path) -> Experiment:
         notes=tuple(content.get("notes", ())),
         rules={entry["key"]: entry["rule"] for entry in content["protocols"]},
         rates=tuple(float(rate) for rate in content["rates"]),
+        seeds=tuple(content["seeds"]),
+        files={entry["key"]: entry["file"] for entry in content["datasets"]},
+        recipes={entry["key"]: entry["recipe"] for entry in content["datasets"]},
         runs=tuple(Run.parse(entry, f"{path}: runs") for entry in content["runs"]),
         **labels,
         **parts,
@@ -179,3 +187,8 @@ def _check(experiment: Experiment, path: str | Path) -> None:
                 f"{path}: {run.metrics} is read under rule {run.rule!r}, "
                 f"protocol {run.protocol!r} under {experiment.rules[run.protocol]!r}"
             )
+
+
+def percent(rate: float) -> str:
+    """Return a selection rate in percent with all of its digits: different rates look different."""
+    return format((Decimal(repr(rate)) * 100).normalize(), "f")

@@ -74,7 +74,7 @@ def _index(published: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
             method = "full"
         if method in INDEPENDENT:
             surrogate = None
-        key = (rule, row["dataset"], surrogate, row["network"], method, round(row["rate"], 9))
+        key = (rule, row["dataset"], surrogate, row["network"], method, row["rate"])
         known.setdefault(key, (row["accuracy_mean"], row["accuracy_std"]))
     return known
 
@@ -93,7 +93,7 @@ def _join(row: dict, experiment: Experiment, known: dict) -> dict[str, float | b
         None if row["method"] in INDEPENDENT else surrogate,
         network,
         row["method"],
-        round(row["rate"], 9),
+        row["rate"],
     )
     if key not in known:
         return nothing

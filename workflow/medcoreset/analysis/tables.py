@@ -9,7 +9,7 @@ from html import escape
 import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
-from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment
+from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment, percent
 from medcoreset.training.reporting import RULES
 
 PAGE_COLUMNS = 10
@@ -42,7 +42,7 @@ class Block:
         """Return the row of one cell; the full training set is the same at every rate."""
         rows = self.rows[(self.rows["method"] == method) & (self.rows["dataset"] == dataset)]
         if method != "full":
-            rows = rows[(rows["rate"] - rate).abs() < 1e-9]
+            rows = rows[rows["rate"] == rate]
         return None if rows.empty else rows.iloc[0]
 
 
@@ -161,10 +161,6 @@ def _number(mean: float, std: float) -> str:
     return f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f} ± {std:.1f}"
 
 
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.6g}"
-
-
 def notes(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
     """Return the sentences below the table: how to read it, choices made, the experiment's own."""
     accuracy = table[table["metric"] == "accuracy"]
@@ -193,7 +189,7 @@ def _said(experiment: Experiment, choice: Choice) -> str:
     run = choice.run
     return (
         f"{experiment.methods[run.method]}, {experiment.datasets[run.dataset]}, "
-        f"{_percent(run.rate)} %, {experiment.protocols[run.protocol]}, "
+        f"{percent(run.rate)} %, {experiment.protocols[run.protocol]}, "
         f"{experiment.network_label(run.network)}: {run.variant} of {choice.candidates} candidates "
         f"by mean validation accuracy ({choice.val_accuracy:.1f} %); the number is of the "
         f"{'same validation' if choice.reports == 'val' else choice.reports} split."
@@ -229,7 +225,7 @@ def _markdown_grid(experiment: Experiment, grid: _Grid) -> str:
         text = marks[entry.rank].format(entry.text)
         return f"{text}<br>{entry.published}" if entry.published else text
 
-    head = [f"{experiment.datasets[d]} {_percent(rate)} %" for d, rate in grid.columns]
+    head = [f"{experiment.datasets[d]} {percent(rate)} %" for d, rate in grid.columns]
     lines = [["Method", *head], ["---", *["---:"] * len(head)]]
     lines += [
         [experiment.methods[method], *map(cell, entries)]
@@ -276,7 +272,7 @@ def _latex_grid(experiment: Experiment, grid: _Grid) -> str:
         spans.append(f"\\multicolumn{{{width}}}{{c}}{{{_tex(experiment.datasets[dataset])}}}")
         rules.append(f"\\cmidrule(lr){{{last + 1}-{last + width}}}")
         last += width
-    head = [f"{_percent(rate)}\\,\\%" for _, rate in grid.columns]
+    head = [f"{percent(rate)}\\,\\%" for _, rate in grid.columns]
     lines = [
         f"\\begin{{tabular}}{{l*{{{len(grid.columns)}}}{{c}}}}",
         "\\toprule",

@@ -3,7 +3,7 @@ from typing import get_args
 
 import click
 
-from medcoreset import methods
+from medcoreset import methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
@@ -35,6 +35,7 @@ from medcoreset.selection.select import check_scores, select
 @flags.missing
 @flags.device
 @flags.threads
+@flags.recipe
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
 def command(
     method: str,
@@ -49,12 +50,15 @@ def command(
     missing: Missing,
     device: str,
     threads: int,
+    recipe: str,
+    expects: tuple[str, ...],
     out: Path,
 ) -> None:
     """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)
+    provenance.check_inputs(expects, (dataset, info["recipe"]))
     labels = canonical.load_labels(dataset)
     if evidence is None:
         arrays = Evidence({"labels": labels}, name=info["name"])
@@ -62,12 +66,14 @@ def command(
         arrays = Evidence.load(
             evidence, name=info["name"], missing=missing, device=device, threads=threads
         )
+        provenance.check_inputs(expects[1:], (evidence, provenance.read_seal(evidence)["recipe"]))
         arrays.check_labels(labels)
     given = None
     if scores is not None:
         if not chosen.ranks:
             raise UserError(f"--scores {scores}: {method} does not use scores")
-        given = read_scores(scores, method, chosen.scoring(options), info["sha256"])
+        made_from = {"dataset": info["sha256"], "recipe": "".join(expects[1:])}
+        given = read_scores(scores, method, chosen.scoring(options), **made_from)
         check_scores(chosen, given, info["name"])
     size = budget(rate, len(labels), rounding)
     coresets = {
@@ -76,7 +82,7 @@ def command(
         )
         for seed in _seeds(seeds)
     }
-    write_coresets(out, coresets, info["sha256"])
+    write_coresets(out, coresets, info["sha256"], recipe)
 
 
 def _seeds(text: str) -> list[int]:

@@ -26,6 +26,9 @@ from medcoreset.errors import UserError
 @click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
+    "--recipe", default="", metavar="SHA256", help="What the output is made by, to be kept in it."
+)
+@click.option(
     "--stand-in",
     type=click.IntRange(min=1),
     metavar="SAMPLES",
@@ -42,6 +45,7 @@ def command(
     image_size: int | None,
     stream: bool,
     stand_in: int | None,
+    recipe: str,
 ) -> None:
     """Bring the dataset NAME into the canonical form.
 
@@ -64,4 +68,5 @@ def command(
         dataset = sources.read_own_folder(name, folder, image_size=image_size, stream=stream)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
+    dataset.info["recipe"] = recipe
     canonical.write(dataset, out)

@@ -1,10 +1,14 @@
 """Stage `describe`: an experiment's file becomes its resolved plan."""
 
+from pathlib import Path
+
 import click
 
 from medcoreset.atomic import write_json
 from medcoreset.errors import UserError
-from medcoreset.study import configuration, plan, rehearsal
+from medcoreset.study import configuration, rehearsal
+from medcoreset.study.recipes import Recipes
+from medcoreset.study.specification import specification
 
 
 @click.command()
@@ -26,4 +30,8 @@ def command(
     if name not in study.experiments:
         known = ", ".join(sorted(study.experiments))
         raise UserError(f"unknown experiment {name!r} (known: {known})")
-    write_json(out, plan.specification(study, study.experiments[name]))
+    write_json(out, specification(Recipes(study), study.experiments[name]))
+    # A plan that was made before has another name and is no plan any more.
+    for earlier in Path(out).parent.glob("plan.*.json"):
+        if earlier.name != Path(out).name:
+            earlier.unlink()

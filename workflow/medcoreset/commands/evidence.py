@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from medcoreset import provenance
 from medcoreset.atomic import replacing
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
@@ -40,6 +41,7 @@ from medcoreset.errors import UserError
 )
 @flags.device
 @flags.threads
+@flags.recipe
 def command(
     kind: str,
     dataset: Path,
@@ -49,6 +51,8 @@ def command(
     max_iterations: int,
     device: str,
     threads: int,
+    recipe: str,
+    expects: tuple[str, ...],
 ) -> None:
     """Compute an array of evidence, a .npy file, from trained surrogates.
 
@@ -60,6 +64,8 @@ def command(
             f"perturbations are of one surrogate, but --surrogate names {len(surrogates)}"
         )
     data = canonical.load(dataset)
+    sealed = ((each, provenance.read_seal(each / "evidence")["recipe"]) for each in surrogates)
+    provenance.check_inputs(expects, (dataset, data.info["recipe"]), *sealed)
     if kind == "perturbations":
         values = _perturbations(surrogates[0], data, max_iterations, device, threads)
     elif layers == "all":
@@ -68,6 +74,7 @@ def command(
         values = np.stack([_last_layer(folder, data, device, threads) for folder in surrogates])
     with replacing(out) as temporary:
         np.save(temporary, values, allow_pickle=False)
+    provenance.seal(out.parent, [out.name], recipe, data.sha256)
 
 
 def _last_layer(folder: Path, data: canonical.Dataset, device: str, threads: int) -> np.ndarray:

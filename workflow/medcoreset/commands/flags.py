@@ -44,6 +44,23 @@ threads = click.option(
 )
 
 
+def recipe(command: Command) -> Command:
+    """Decorate a command with what a workflow says of its output and of its inputs."""
+    own = click.option(
+        "--recipe",
+        default="",
+        metavar="SHA256",
+        help="What the output is made by, to be kept in it.",
+    )
+    expects = click.option(
+        "--expects",
+        multiple=True,
+        metavar="SHA256",
+        help="What an input was to be made by, DATASET first (repeatable); others are refused.",
+    )
+    return own(expects(command))
+
+
 def job_flags(command: Command) -> Command:
     """Decorate a command with the flags of where and on what a job runs."""
     for flag in (

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from medcoreset import methods
+from medcoreset import methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.evidence import Evidence
@@ -28,6 +28,7 @@ from medcoreset.selection.select import score
 @flags.missing
 @flags.device
 @flags.threads
+@flags.recipe
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SCORES.npz")
 def command(
     method: str,
@@ -37,15 +38,19 @@ def command(
     missing: Missing,
     device: str,
     threads: int,
+    recipe: str,
+    expects: tuple[str, ...],
     out: Path,
 ) -> None:
     """Score every training sample by METHOD."""
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)
+    sealed = ((folder, provenance.read_seal(folder)["recipe"]) for folder in folders)
+    provenance.check_inputs(expects, (dataset, info["recipe"]), *sealed)
     arrays = Evidence.load(
         *folders, name=info["name"], missing=missing, device=device, threads=threads
     )
     arrays.check_labels(canonical.load_labels(dataset))
     scores = score(chosen, arrays, options)
-    write_scores(out, scores, method, chosen.scoring(options), info["sha256"])
+    write_scores(out, scores, method, chosen.scoring(options), info["sha256"], recipe)

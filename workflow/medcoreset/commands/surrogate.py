@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from medcoreset.commands.flags import job_flags, training_flags
+from medcoreset.commands.flags import recipe as recipe_flags
 from medcoreset.training.options import TrainingOptions
 
 
@@ -20,6 +21,7 @@ from medcoreset.training.options import TrainingOptions
     help="write the full probabilities of every epoch if they fit into this many MB",
 )
 @training_flags
+@recipe_flags
 def command(
     dataset: Path,
     protocol: str,
@@ -30,6 +32,8 @@ def command(
     out: Path,
     seed: int,
     probs_budget_mb: float,
+    recipe: str,
+    expects: tuple[str, ...],
     **training: Any,
 ) -> None:
     """Train a surrogate on the full training set and dump its training dynamics.
@@ -45,6 +49,8 @@ def command(
         network=network,
         options=options,
         out=out,
+        recipe=recipe,
+        expects=expects,
         run={"protocol": protocol, "surrogate": network, "method": "full", "rate": 1.0},
         device=device,
         threads=threads,

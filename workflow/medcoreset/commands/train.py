@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from medcoreset.commands.flags import job_flags, training_flags
+from medcoreset.commands.flags import recipe as recipe_flags
 from medcoreset.errors import UserError
 from medcoreset.training.options import TrainingOptions
 
@@ -29,6 +30,7 @@ from medcoreset.training.options import TrainingOptions
     help="seeds that are trained in step as one vectorised network",
 )
 @training_flags
+@recipe_flags
 def command(
     dataset: Path,
     protocol: str,
@@ -43,6 +45,8 @@ def command(
     method: str,
     rate: float,
     stack: int,
+    recipe: str,
+    expects: tuple[str, ...],
     **training: Any,
 ) -> None:
     """Train a network on coresets, one run per seed.
@@ -59,6 +63,8 @@ def command(
         network=network,
         options=options,
         out=out,
+        recipe=recipe,
+        expects=expects,
         run={"protocol": protocol, "surrogate": surrogate, "method": method, "rate": rate},
         device=device,
         threads=threads,

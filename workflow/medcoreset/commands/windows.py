@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from medcoreset import methods
+from medcoreset import methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
@@ -23,6 +23,7 @@ GRID = ("early", "late", "length", "windows")
 @click.option("--starts", metavar="1,90,100,…", help="Starts of the windows, in place of the grid.")
 @flags.settings
 @flags.missing
+@flags.recipe
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="WINDOWS.npz")
 def command(
     evidence: Path,
@@ -32,6 +33,8 @@ def command(
     starts: str | None,
     settings: tuple[str, ...],
     missing: Missing,
+    recipe: str,
+    expects: tuple[str, ...],
     out: Path,
 ) -> None:
     """Score every pair of EVA's windows that start at epochs 1, 1 + step, 1 + 2·step, …"""
@@ -41,13 +44,15 @@ def command(
             raise UserError(f"--set {name}: the windows are given by --starts, --length and --step")
     options = methods.parse_options("eva", given | {"length": length})
     info = canonical.load_info(dataset)
+    sealed = (evidence, provenance.read_seal(evidence)["recipe"])
+    provenance.check_inputs(expects, (dataset, info["recipe"]), sealed)
     arrays = Evidence.load(evidence, name=info["name"], missing=missing)
     arrays.check_labels(canonical.load_labels(dataset))
     first = grid(arrays.epochs, length, step) if starts is None else _integers(starts)
     pairs = window_pairs(first, length, arrays.epochs)
     rows = score_pairs(arrays, pairs, options)
     shared = {name: value for name, value in options.items() if name not in ("early", "late")}
-    write_windows(out, pairs, rows, len(arrays), shared, info["sha256"])
+    write_windows(out, pairs, rows, len(arrays), shared, info["sha256"], recipe)
 
 
 def _integers(text: str) -> list[int]:

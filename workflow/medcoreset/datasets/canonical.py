@@ -103,6 +103,7 @@ def write(dataset: Dataset, path: str | Path) -> None:
     """
     path = Path(path)
     description = {
+        "recipe": "",
         **dataset.info,
         "name": dataset.name,
         "sha256": dataset.sha256,

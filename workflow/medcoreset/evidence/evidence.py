@@ -12,6 +12,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import checks
 from medcoreset.evidence.arrays import ARRAYS, RECIPES
 from medcoreset.evidence.statistics import STATISTICS, softmax
+from medcoreset.provenance import check_file, sealed_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,8 @@ class Evidence:
         self._arrays = {key: array for key, array in arrays.items() if key in ARRAYS}
         self._sizes = checks.sizes(name, self._arrays)
         self._rows: np.ndarray | None = None
+        # Files and their digests, which are compared once, where an array is first read.
+        self._sealed: dict[str, tuple[Path, str]] = {}
         checks.indices(name, self._arrays, self._sizes)
         in_memory = [key for key, array in self._arrays.items() if not _is_mapped(array)]
         checks.values(name, self._arrays, in_memory)
@@ -69,7 +72,12 @@ class Evidence:
             if not found:
                 raise UserError(f"{path} holds no evidence (known arrays: {', '.join(ARRAYS)})")
             arrays |= found
-        return cls(arrays, name=name or str(paths[0]), **how)
+        evidence = cls(arrays, name=name or str(paths[0]), **how)
+        for path in map(Path, paths):
+            for file, sha256 in sealed_files(path).items():
+                evidence._sealed[Path(file).stem] = (path / file, sha256)
+        evidence._verify("labels")
+        return evidence
 
     def __len__(self) -> int:
         """Return N."""
@@ -150,6 +158,7 @@ class Evidence:
         if name == "preselected":
             return self.preselected
         if name in self._arrays:
+            self._verify(name)
             array = self._of_samples(name)
             if _is_mapped(array):
                 checks.values(self.name, {name: array}, [name])
@@ -214,7 +223,9 @@ class Evidence:
 
     def _block(self, statistic: str, epochs: slice, part: slice) -> np.ndarray:
         rows = part if self._rows is None else self._rows[part]
+        self._verify("seen")
         if statistic in self._arrays:
+            self._verify(statistic)
             values = self._arrays[statistic][epochs, rows]
         else:
             values = self._derive(statistic, epochs, rows)
@@ -230,10 +241,16 @@ class Evidence:
     def _derive(self, statistic: str, epochs: slice, rows: slice | np.ndarray) -> np.ndarray:
         labels = self._arrays["labels"][rows]
         source = "log_probs" if "log_probs" in self._arrays else "probs"
+        self._verify(source)
         p = self._arrays[source][epochs, rows].astype(np.float32)
         if source == "log_probs" and statistic != "logit_margin":
             p = np.exp(p)
         return STATISTICS[statistic](p, labels)
+
+    def _verify(self, name: str) -> None:
+        """Raise UserError if the file that an array is read from is not as it was written."""
+        if name in self._sealed:
+            check_file(*self._sealed.pop(name))
 
     def _of_samples(self, name: str) -> np.ndarray:
         array = self._arrays[name]

@@ -1,7 +1,5 @@
 """A trained surrogate, read back from its folder, for evidence that needs its gradients."""
 
-import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,8 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.networks.classifier import Classifier
 from medcoreset.networks.factory import build
+from medcoreset.provenance import check_file
+from medcoreset.reading import file_of, read_json
 from medcoreset.training.data import Split, resident
 from medcoreset.training.options import TrainingOptions
 
@@ -32,15 +32,15 @@ def load(folder: Path, dataset: Dataset, device: torch.device) -> Surrogate:
 
     Raises UserError if the folder holds none, or one of other data.
     """
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text())
+    what = "the folder of a trained surrogate"
+    metrics = read_json(folder / "metrics.json", "the metrics of a trained surrogate")
+    with file_of(folder, what):
+        run, options = metrics["run"], TrainingOptions.from_mapping(metrics["training"])
+        check_file(folder / "model.pt", metrics["files"]["model.pt"])
         state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{folder} is not the folder of a trained surrogate: {error}") from error
-    run = metrics["run"]
     if run["dataset_sha256"] != dataset.sha256:
         raise UserError(f"{folder} was trained on {run['dataset']}, not on this {dataset.name}")
-    data = resident(dataset, TrainingOptions.from_mapping(metrics["training"]), device)
+    data = resident(dataset, options, device)
     network = build(
         run["network"], channels=data.channels, classes=data.classes, image_size=data.image_size
     )

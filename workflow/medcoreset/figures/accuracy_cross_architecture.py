@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment
+from medcoreset.analysis.experiment import Experiment, percent
 from medcoreset.analysis.tables import Block, blocks
 from medcoreset.figures import style
 
@@ -24,7 +24,7 @@ def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
         part = list(axes[i * per_line : (i + 1) * per_line].flat)
         for ax, rate in zip(part, experiment.rates, strict=False):
             _panel(ax, experiment, parts, (dataset, rate), methods)
-            ax.set_title(f"{experiment.datasets[dataset]}, {100 * rate:.6g} %{title}")
+            ax.set_title(f"{experiment.datasets[dataset]}, {percent(rate)} %{title}")
         for ax in part[len(experiment.rates) :]:
             ax.set_visible(False)
     for ax in axes[:, 0]:

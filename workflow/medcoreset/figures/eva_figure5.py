@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment
+from medcoreset.analysis.experiment import Experiment, percent
 from medcoreset.analysis.tables import Block
 from medcoreset.errors import UserError
 from medcoreset.figures import panels, style
@@ -39,7 +39,7 @@ def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
             _panel(ax, experiment, block, rate, windows)
             panels.full_line(ax, experiment, block, dataset)
             head, *rest = title.split("\n")
-            ax.set_title("\n".join([f"{head}, {100 * rate:.6g} %", *rest]))
+            ax.set_title("\n".join([f"{head}, {percent(rate)} %", *rest]))
         for ax in list(part)[len(experiment.rates) :]:
             ax.set_visible(False)
     for ax in axes[:, 0]:
@@ -64,9 +64,7 @@ def _panel(
     rate: float,
     windows: dict[str, tuple[int, int]],
 ) -> None:
-    rows = block.rows[
-        block.rows["method"].isin(windows) & ((block.rows["rate"] - rate).abs() < 1e-9)
-    ]
+    rows = block.rows[block.rows["method"].isin(windows) & (block.rows["rate"] == rate)]
     early = rows["method"].map(lambda key: windows[key][0])
     late = rows["method"].map(lambda key: windows[key][1])
     colors = late_colors(sorted({late for _, late in windows.values()} - {SINGLE}))

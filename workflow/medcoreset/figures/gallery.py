@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from medcoreset.analysis.experiment import Experiment, Scores, Source
-from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.figures import parts
 
@@ -48,12 +47,12 @@ def _shown(experiment: Experiment) -> list[tuple[Source, list[Scores]]]:
 
 
 def _part(ax: Axes, experiment: Experiment, source: Source, entries: list[Scores]) -> None:
-    dataset = canonical.load(source.dataset_file)
+    dataset = parts.read_dataset(experiment, source.dataset)
     classes = shown_classes(dataset.classes)
     each = max(1, COLUMNS // len(classes))
     rows: list[list[int | None]] = []
     for entry in entries:
-        (scores,) = parts.read_arrays(entry.scores, "scores")
+        (scores,) = parts.read_scores(entry, "scores")
         if len(scores) != len(dataset.train_labels):
             raise UserError(
                 f"{entry.scores}: {len(scores)} scores, {source.dataset} has "

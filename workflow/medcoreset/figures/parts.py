@@ -5,8 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from medcoreset import identity
-from medcoreset.analysis.experiment import Experiment, Part, Scores
-from medcoreset.errors import UserError
+from medcoreset.analysis.experiment import Experiment, Part, Scores, Source, Windows
+from medcoreset.datasets import canonical
+from medcoreset.evidence import Evidence
+from medcoreset.provenance import check_recipe, read_seal
+from medcoreset.reading import read_npz
 
 
 def by_surrogate(experiment: Experiment) -> dict[tuple[str, str, str], list[Scores]]:
@@ -48,12 +51,22 @@ def variant_label(experiment: Experiment, entry: Scores) -> str:
     return f"{label} ({given})" if given else label
 
 
-def read_arrays(path: str, *names: str) -> list[np.ndarray]:
-    """Return arrays of the `.npz` file of scores `path`."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return [arrays[name] for name in names]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such scores") from None
-    except (KeyError, ValueError, OSError):
-        raise UserError(f"{path}: not an .npz file with {', '.join(names)}") from None
+def read_scores(entry: Scores | Windows, *names: str) -> list[np.ndarray]:
+    """Return arrays of a file of scores; UserError if it is not what the plan has it made by."""
+    path = entry.windows if isinstance(entry, Windows) else entry.scores
+    arrays = read_npz(path, "a file of scores", *names, "recipe")
+    check_recipe(path, str(arrays["recipe"]), entry.recipe)
+    return [arrays[name] for name in names]
+
+
+def read_evidence(source: Source) -> Evidence:
+    """Return the training dynamics of a surrogate; UserError if they are not those of the plan."""
+    check_recipe(source.evidence, read_seal(source.evidence)["recipe"], source.recipe)
+    return Evidence.load(source.evidence)
+
+
+def read_dataset(experiment: Experiment, name: str) -> canonical.Dataset:
+    """Return a dataset of the experiment; UserError if it is not that of the plan."""
+    dataset = canonical.load(experiment.files[name])
+    check_recipe(experiment.files[name], dataset.info["recipe"], experiment.recipes[name])
+    return dataset

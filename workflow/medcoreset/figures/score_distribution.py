@@ -40,7 +40,7 @@ def draw(experiment: Experiment) -> Figure:
 
 
 def _panel(ax: Axes, experiment: Experiment, entry: Scores) -> None:
-    (scores,) = parts.read_arrays(entry.scores, "scores")
+    (scores,) = parts.read_scores(entry, "scores")
     color, _ = style.of_method(entry.method, list(experiment.methods))
     finite = scores[np.isfinite(scores)]
     values = np.unique(finite)

@@ -29,7 +29,7 @@ def draw(experiment: Experiment) -> Figure:
     quantiles = (np.arange(SAMPLES) + 0.5) / SAMPLES
     colors = colormaps["viridis"].resampled(SAMPLES)
     for ax, source in zip(axes.flat, sources, strict=False):
-        evidence = Evidence.load(source.evidence)
+        evidence = parts.read_evidence(source)
         samples = spanning_samples(evidence, quantiles)
         epochs = np.arange(1, evidence.epochs + 1)
         curves = scores_of(evidence, samples)

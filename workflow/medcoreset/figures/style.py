@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
+from medcoreset.analysis.experiment import percent
 from medcoreset.atomic import replacing
 
 COLUMN = 3.35
@@ -163,19 +164,19 @@ def rate_axis(ax: Axes, rates: Sequence[float]) -> None:
 
     Every rate has a tick; a label is left out where it would run into its neighbour's.
     """
-    percent = [100 * rate for rate in sorted(rates)]
-    if len(percent) > 1 and percent[-1] / percent[0] >= 10:
+    ticks = [100 * rate for rate in sorted(rates)]
+    if len(ticks) > 1 and ticks[-1] / ticks[0] >= 10:
         ax.set_xscale("log")
-        low, high = np.log(percent[0]), np.log(percent[-1])
-        places = (np.log(percent) - low) / (high - low)
+        low, high = np.log(ticks[0]), np.log(ticks[-1])
+        places = (np.log(ticks) - low) / (high - low)
     else:
-        places = (np.array(percent) - percent[0]) / max(percent[-1] - percent[0], 1e-9)
+        places = (np.array(ticks) - ticks[0]) / max(ticks[-1] - ticks[0], 1e-9)
     labels, last = [], -1.0
-    for place, value in zip(places, percent, strict=True):
+    for place, rate in zip(places, sorted(rates), strict=True):
         fits = place - last >= 0.075
-        labels.append(f"{value:.6g}" if fits else "")
+        labels.append(percent(rate) if fits else "")
         last = place if fits else last
-    ax.xaxis.set_major_locator(FixedLocator(percent))
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xticklabels(labels)

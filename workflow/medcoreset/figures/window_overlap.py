@@ -1,7 +1,5 @@
 """How much of EVA's coreset depends on where the two windows lie."""
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +9,7 @@ from medcoreset import identity
 from medcoreset.analysis.experiment import Experiment, Windows
 from medcoreset.errors import UserError
 from medcoreset.figures import parts, style
+from medcoreset.selection.budget import budget
 
 RATE = 0.1
 
@@ -44,7 +43,7 @@ def draw(experiment: Experiment) -> Figure:
 
 
 def _panel(ax: Axes, experiment: Experiment, windows: Windows) -> tuple[AxesImage, str]:
-    scores, pairs = parts.read_arrays(windows.windows, "scores", "pairs")
+    scores, pairs = parts.read_scores(windows, "scores", "pairs")
     name, reference = _reference(experiment, windows, scores, pairs)
     shares = 100 * overlap(scores, reference, RATE)
     early, late = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
@@ -65,7 +64,7 @@ def _reference(
     for entry in experiment.scores:
         method, _ = identity.split(entry.variant, "variant")
         if parts.place(entry) == parts.place(windows) and method == "eva":
-            (values,) = parts.read_arrays(entry.scores, "scores")
+            (values,) = parts.read_scores(entry, "scores")
             if values.shape != scores.shape[1:]:
                 raise UserError(
                     f"{entry.scores}: {len(values)} scores, "
@@ -80,7 +79,7 @@ def overlap(scores: np.ndarray, reference: np.ndarray, rate: float) -> np.ndarra
 
     Equal scores are kept in the order of the samples.
     """
-    count = math.ceil(round(rate * len(reference), 9))
+    count = budget(rate, len(reference))
     kept = np.zeros(len(reference), dtype=bool)
     kept[np.argsort(-reference, kind="stable")[:count]] = True
     tops = np.argsort(-scores, axis=1, kind="stable")[:, :count]

@@ -1,11 +1,13 @@
 """The files of scores, window scores and coresets (`.npz` without pickles)."""
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy as np
 
 from medcoreset.atomic import replacing, write_npz
 from medcoreset.errors import UserError
+from medcoreset.provenance import check_recipe
+from medcoreset.reading import read_npz
 from medcoreset.selection.select import Selection
 
 
@@ -25,47 +29,86 @@ def write_selection(path: str | Path, selection: Selection, **more: str) -> None
     write_npz(path, **arrays, **_described(selection.method, selection.options, **more))
 
 
-def write_coresets(folder: str | Path, coresets: Mapping[int, Selection], dataset: str) -> None:
+def write_coresets(
+    folder: str | Path, coresets: Mapping[int, Selection], dataset: str, recipe: str
+) -> None:
     """Write the coreset of each seed to `folder`/seedS.npz; the folder appears whole or not at all.
 
-    `dataset` is the SHA-256 of the dataset that the coresets were selected from.
+    `dataset` is the SHA-256 of the dataset that the coresets were selected from, `recipe` what they
+    were made by.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         made = Path(temporary) / folder.name
         for seed, selection in coresets.items():
-            write_selection(made / f"seed{seed}.npz", selection, dataset_sha256=dataset)
+            described = {"dataset_sha256": dataset, "recipe": recipe}
+            write_selection(made / f"seed{seed}.npz", selection, **described)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(made, folder)
 
 
+@dataclass(frozen=True)
+class Coreset:
+    """A coreset as its file has it: indices (M,), weights (M,) or None, and what it was made from."""
+
+    indices: np.ndarray
+    weights: np.ndarray | None
+    dataset_sha256: str
+    recipe: str
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of indices and weights, in the order of picking."""
+        return coreset_digest(self.indices, self.weights)
+
+
+def coreset_digest(indices: np.ndarray, weights: np.ndarray | None) -> str:
+    """Return the SHA-256 of a coreset's indices and weights, in the order of picking."""
+    found = hashlib.sha256(np.ascontiguousarray(indices, "<i8").tobytes())
+    if weights is not None:
+        found.update(np.ascontiguousarray(weights, "<f8").tobytes())
+    return found.hexdigest()
+
+
+def read_coreset(path: str | Path) -> Coreset:
+    """Return the coreset that `write_coresets` wrote for a seed; UserError if it is no such file."""
+    arrays = read_npz(path, "a coreset file")
+    if missing := [name for name in ("indices", "dataset_sha256") if name not in arrays]:
+        raise UserError(f"{path} is not a coreset file: it has no {', '.join(missing)}")
+    # One that was written by hand has no recipe.
+    texts = {name: str(arrays.get(name, "")) for name in ("dataset_sha256", "recipe")}
+    return Coreset(arrays["indices"], arrays.get("weights"), **texts)
+
+
 def write_scores(
-    path: str | Path, scores: np.ndarray, method: str, options: Mapping[str, Any], dataset: str
+    path: str | Path,
+    scores: np.ndarray,
+    method: str,
+    options: Mapping[str, Any],
+    dataset: str,
+    recipe: str,
 ) -> None:
-    """Write scores (N,) with the method, the options they depend on, and the dataset's SHA-256."""
-    write_npz(path, scores=scores, **_described(method, options, dataset_sha256=dataset))
+    """Write scores (N,) with the method, the options they depend on, the dataset's SHA-256, recipe."""
+    described = _described(method, options, dataset_sha256=dataset, recipe=recipe)
+    write_npz(path, scores=scores, **described)
 
 
 def read_scores(
-    path: str | Path, method: str, options: Mapping[str, Any], dataset: str
+    path: str | Path, method: str, options: Mapping[str, Any], dataset: str, recipe: str
 ) -> np.ndarray:
     """Return scores (N,) that `write_scores` wrote for this method, these options, this dataset.
 
-    Raises UserError if they are of another one.
+    Raises UserError if they are of another one, or of another recipe where one is expected.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            scores = file["scores"]
-            found = {key: str(file[key]) for key in ("method", "options", "dataset_sha256")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a file of scores: {error}") from error
     expected = {"method": method, "options": _json(options), "dataset_sha256": dataset}
+    file = read_npz(path, "a file of scores", "scores", "recipe", *expected)
     for key, value in expected.items():
-        if found[key] != value:
-            raise UserError(f"{path}: its {key} is {found[key]}, not {value}")
-    return scores
+        if str(file[key]) != value:
+            raise UserError(f"{path}: its {key} is {file[key]}, not {value}")
+    check_recipe(path, str(file["recipe"]), recipe)
+    return file["scores"]
 
 
 def write_windows(
@@ -75,6 +118,7 @@ def write_windows(
     samples: int,
     options: Mapping[str, Any],
     dataset: str,
+    recipe: str,
 ) -> None:
     """Write the scores (P, N), float32, of window pairs (P, 2), one row after the other.
 
@@ -82,7 +126,7 @@ def write_windows(
     """
     pairs = np.asarray(pairs, dtype=np.int64)
     layout = {"descr": "<f4", "fortran_order": False, "shape": (len(pairs), samples)}
-    description = _described("eva", options, dataset_sha256=dataset)
+    description = _described("eva", options, dataset_sha256=dataset, recipe=recipe)
     with replacing(path) as temporary:
         np.savez(temporary, pairs=pairs, length=np.int64(options["length"]), **description)
         with (

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from medcoreset import methods, networks
+from medcoreset import identity, methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
@@ -187,7 +187,7 @@ class Study:
 
         An option may be given per dataset, protocol and rate, as nested mappings of these names.
         """
-        where = {"dataset": dataset, "protocol": protocol, "rate": f"{rate:g}"}
+        where = {"dataset": dataset, "protocol": protocol, "rate": identity.text(rate)}
         entry = {
             name: _looked_up(value, where, f"{experiment.source}: methods.{key}.{name}")
             for name, value in experiment["methods"][key].items()
@@ -277,8 +277,8 @@ class Study:
 
         Own data that bring one are refused with `+val=0`, so that this is known beforehand.
         """
-        identity = catalog.parse(dataset, self.config["datasets"])
-        return identity.source.has_val or identity.val > 0
+        named = catalog.parse(dataset, self.config["datasets"])
+        return named.source.has_val or named.val > 0
 
     def _check_options(self, experiment: Experiment, key: str) -> None:
         method = methods.get(self.method_of(experiment, key))
@@ -338,7 +338,7 @@ def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]
             return int(row["early_start"]), int(row["late_start"])
     listed = ", ".join(row["rate"] for row in rows) or "no rate at all"
     raise UserError(
-        f"{source}: no published windows for {dataset} at rate {rate:g} (listed: {listed}); "
+        f"{source}: no published windows for {dataset} at rate {rate} (listed: {listed}); "
         "give window_pairs: [[EARLY, LATE]]"
     )
 
@@ -361,7 +361,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _looked_up(value: Any, where: Mapping[str, str], source: str) -> Any:
     """Descend through mappings by dataset, protocol and rate until a value is reached."""
     while isinstance(value, dict):
-        keyed = {f"{key:g}" if isinstance(key, float | int) else key: v for key, v in value.items()}
+        keyed = {identity.text(key): inner for key, inner in value.items()}
         key = next((name for name in where.values() if name in keyed), None)
         if key is None:
             cell = ", ".join(f"{axis} {name}" for axis, name in where.items())

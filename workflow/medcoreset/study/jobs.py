@@ -1,32 +1,27 @@
 """What each rule passes to its job: inputs, flags and resources, read back from the wildcards."""
 
-import hashlib
-import json
 import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medcoreset import methods
 from medcoreset.datasets import catalog
-from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
-from medcoreset.identity import Surrogate
+from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
-from medcoreset.sources import PACKAGE, digest
 from medcoreset.study import forecast, plan
 from medcoreset.study.configuration import (
     PUBLISHED_TABLES,
     Study,
     published_rows,
 )
+from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import ROOT
+from medcoreset.study.specification import specification
 from medcoreset.training.options import as_flags
-from medcoreset.training.sources import training_code
-
-SELECTION = PACKAGE / "selection"
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,11 @@ class Jobs:
     """The slice of a study that one job uses, so that a change reruns exactly what depends on it."""
 
     study: Study
+
+    @cached_property
+    def recipes(self) -> Recipes:
+        """The recipes of what the jobs make."""
+        return Recipes(self.study)
 
     def resource(self, kind: str, name: str) -> int:
         """Return what a job of this kind asks for: threads, mem_mb, runtime (minutes), gpu."""
@@ -112,24 +112,6 @@ class Jobs:
         name, options = variants.parse(variant)
         return " ".join([name, *(f"--set {key}={value}" for key, value in options.items())])
 
-    def method_code(self, variant: str) -> str:
-        """Return the SHA-256 of the code that scores and selects by a method."""
-        return digest(methods.get(variants.parse(variant)[0]).source, SELECTION / "select.py")
-
-    def window_code(self) -> str:
-        """Return the SHA-256 of the code that scores pairs of EVA's windows."""
-        return digest(SELECTION / "windows.py")
-
-    def surrogate_code(self, surrogate: str) -> str:
-        """Return the SHA-256 of the code that trains a surrogate."""
-        return training_code(self.surrogate_network(surrogate))
-
-    def evidence_code(self, surrogate: str) -> str:
-        """Return the SHA-256 of the code that computes a method's own evidence of a surrogate."""
-        names = ("gradients", "perturbations", "sample_gradients", "surrogate")
-        own = digest(*(PACKAGE / "evidence" / f"{name}.py" for name in names))
-        return f"{own} {self.surrogate_code(surrogate)}"
-
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
         """Return the folders of the surrogates that a method's own evidence is computed from."""
         place = {"dataset": wildcards.dataset, "protocol": wildcards.protocol}
@@ -159,11 +141,11 @@ class Jobs:
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return what a method selects from: its scores, the evidence, or the labels alone."""
-        if wildcards.surrogate == plan.NO_SURROGATE:
+        patterns = {"scores": plan.SCORES, "evidence": plan.SURROGATE + "/evidence"}
+        source = plan.selected_from(wildcards)
+        if source not in patterns:
             return {}
-        if methods.get(variants.parse(wildcards.variant)[0]).ranks:
-            return {"scores": self.study.path(plan.SCORES).format(**wildcards)}
-        return {"evidence": self.study.path(plan.SURROGATE).format(**wildcards) + "/evidence"}
+        return {source: self.study.path(patterns[source]).format(**wildcards)}
 
     def selection_flags(self, wildcards: Any) -> str:
         """Return how many samples a protocol selects, and from what."""
@@ -175,10 +157,8 @@ class Jobs:
 
     def missing_flags(self, protocol: str, variant: str) -> str:
         """Return what an epoch that left a sample out counts, for methods that look at epochs."""
-        name, options = variants.parse(variant)
-        if not any(map(per_epoch, methods.get(name).needed(options))):
-            return ""
-        return _flags({"missing": self.study.protocols[protocol].missing})
+        missing = self.recipes.missing(protocol, variant)
+        return _flags({"missing": missing} if missing else {})
 
     def window_flags(self, protocol: str) -> str:
         """Return the windows whose pairs are scored, and what a missing record counts."""
@@ -191,12 +171,15 @@ class Jobs:
         own = [f"--own {name}" for name in self.study.config["datasets"]]
         return " ".join([*folders, *own, *(["--rehearse"] if self.study.rehearses else [])])
 
-    def plan_digest(self, experiment: str) -> str:
-        """Return the SHA-256 of what an experiment's plan holds.
+    def plan_file(self, experiment: str) -> str:
+        """Return the file of an experiment's plan, which is named by what it holds.
 
-        An edit of its file, or of a protocol's, that leaves the plan as it was is no change.
+        So another plan is another file, which is not there yet: its table and figures are made again
+        whatever the times of files say. An edit that leaves the plan as it was is no change.
         """
-        return _digest(plan.specification(self.study, self.study.experiments[experiment]))
+        content = specification(self.recipes, self.study.experiments[experiment])
+        path = self.study.path(plan.PLAN)
+        return path.format(experiment=experiment, digest=digest(content)[:12])
 
     def published_flags(self) -> str:
         """Return the files of published numbers, wherever the project lies."""
@@ -204,7 +187,7 @@ class Jobs:
 
     def published_digest(self, experiment: str) -> str:
         """Return the SHA-256 of the published numbers that an experiment's table shows."""
-        return _digest(published_rows(self.study.experiments[experiment]["published"]))
+        return digest(published_rows(self.study.experiments[experiment]["published"]))
 
     def figure_inputs(self, wildcards: Any, figure: str) -> list[str]:
         """Return the files that a figure is drawn from, besides the plan."""
@@ -255,7 +238,3 @@ def _image_folders(root: Path) -> list[Path]:
     splits = [root / name for name in ("train", "val", "test") if (root / name).is_dir()]
     inside = [path for folder in (root, *splits) for path in folder.iterdir() if path.is_dir()]
     return [root, *sorted(inside)]
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

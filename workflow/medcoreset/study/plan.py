@@ -6,10 +6,9 @@ once; what a job needs to know is read back from its wildcards.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Protocol
 
-from medcoreset import methods
-from medcoreset.datasets import catalog
+from medcoreset import identity, methods
 from medcoreset.evidence.arrays import COMPUTED
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
@@ -24,6 +23,7 @@ WINDOWS = "windows/{dataset}/{protocol}/{surrogate}.npz"
 CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
 RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
 EXPERIMENT = "experiments/{experiment}"
+PLAN = EXPERIMENT + "/plan.{digest}.json"
 SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
 
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
@@ -52,6 +52,13 @@ class Run(Place):
     rate: str
     network: str
     seeds: str
+
+
+class Selected(Protocol):
+    """What a coreset is selected by: a part of a `Run`, or of the wildcards of a job."""
+
+    surrogate: str
+    variant: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     protocol.name,
                                     surrogate,
                                     variants.format(study.method_of(experiment, key), options),
-                                    f"{rate:g}",
+                                    identity.text(rate),
                                     network,
                                     seeds,
                                 )
@@ -113,7 +120,7 @@ def runs(study: Study, experiment: Experiment) -> list[Run]:
     return list(dict.fromkeys(cell.run for cell in cells(study, experiment)))
 
 
-def has_scores(run: Run) -> bool:
+def has_scores(run: Selected) -> bool:
     """Whether the run's method gives every sample a score."""
     return run.variant != FULL and methods.get(variants.parse(run.variant)[0]).ranks
 
@@ -157,12 +164,19 @@ def computed(variant: str) -> str:
     return next((array for array in needed if array in COMPUTED), "")
 
 
+def selected_from(run: Selected) -> str:
+    """Return what a method selects from: `scores`, the surrogate's `evidence`, or `labels` alone."""
+    if run.surrogate == NO_SURROGATE:
+        return "labels"
+    return "scores" if has_scores(run) else "evidence"
+
+
 def outputs(study: Study, experiment: Experiment) -> set[str]:
     """Return one output of every job that an experiment needs."""
     place_of = {"experiment": experiment.name}
     found = {study.path(DATASET).format(dataset=name) for name in experiment["datasets"]}
     found |= {place.path(study.path(SURROGATE)) for place in every_surrogate(study, experiment)}
-    found.add(study.path(EXPERIMENT).format(**place_of) + "/plan.json")
+    found.add(study.path(PLAN).format(**place_of, digest=""))
     for run in runs(study, experiment):
         patterns = [RUN]
         if run.variant != FULL:
@@ -231,100 +245,6 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
     return list(dict.fromkeys(wanted))
 
 
-def specification(study: Study, experiment: Experiment) -> dict[str, Any]:
-    """Return the resolved experiment that `table` and `figure` read: rows, columns, and files."""
-    every = list(cells(study, experiment))
-    selected = [cell for cell in every if cell.run.surrogate != NO_SURROGATE]
-    return {
-        "name": experiment.name,
-        "rehearsal": study.rehearses,
-        "title": experiment["title"],
-        "published": experiment["published"],
-        "published_as": experiment["published_as"],
-        "tolerance": experiment["tolerance"],
-        "notes": experiment["notes"],
-        "rates": experiment["rates"],
-        "methods": [
-            {"key": key, "label": _label(study, experiment, key)} for key in _rows(experiment)
-        ],
-        "datasets": [
-            {"key": name, "label": catalog.label(catalog.parse(name, study.config["datasets"]))}
-            for name in experiment["datasets"]
-        ],
-        "networks": [{"key": name, "label": name} for name in experiment["networks"]],
-        "protocols": [
-            {"key": column, "label": column, "rule": study.split_protocol(column)[1]}
-            for column in experiment["protocols"]
-        ],
-        "runs": [
-            _reported(cell) | {"metrics": cell.run.path(study.path(RUN)) + "/metrics.json"}
-            for cell in every
-        ],
-        "sources": [
-            _place(place)
-            | {
-                "dataset_file": place.path(study.path(DATASET)),
-                "evidence": place.path(study.path(SURROGATE)) + "/evidence",
-            }
-            for place in surrogates(study, experiment)
-        ],
-        "scores": _distinct(
-            _place(cell.run)
-            | {
-                "method": cell.key,
-                "variant": cell.run.variant,
-                "scores": cell.run.path(study.path(SCORES)),
-            }
-            for cell in selected
-            if has_scores(cell.run)
-        ),
-        "coresets": _distinct(
-            _place(cell.run)
-            | {
-                "method": cell.key,
-                "variant": cell.run.variant,
-                "rate": float(cell.run.rate),
-                "coreset": f"{cell.run.path(study.path(CORESETS))}/seed{experiment['seeds'][0]}.npz",
-            }
-            for cell in selected
-        ),
-        "windows": [
-            _place(place) | {"windows": place.path(study.path(WINDOWS))}
-            for place in surrogates(study, experiment)
-        ],
-    }
-
-
-def _rows(experiment: Experiment) -> list[str]:
-    return [*experiment["methods"], *([FULL] if experiment["full"] else [])]
-
-
-def _label(study: Study, experiment: Experiment, key: str) -> str:
-    if key == FULL:
-        return "Full"
-    own = experiment["methods"][key].get("label")
-    return own or methods.get(study.method_of(experiment, key)).label
-
-
 def _recipes(study: Study, experiment: Experiment) -> list[str]:
     names = (study.split_protocol(column)[0].name for column in experiment["protocols"])
     return list(dict.fromkeys(names))
-
-
-def _place(place: Place) -> dict[str, str]:
-    return {name: getattr(place, name) for name in ("dataset", "protocol", "surrogate")}
-
-
-def _reported(cell: Cell) -> dict[str, Any]:
-    return _place(cell.run) | {
-        "protocol": cell.column,
-        "rule": cell.rule,
-        "network": cell.run.network,
-        "method": cell.key,
-        "rate": float(cell.run.rate),
-        "variant": cell.run.variant,
-    }
-
-
-def _distinct(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({repr(entry): entry for entry in entries}.values())

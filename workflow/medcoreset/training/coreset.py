@@ -1,22 +1,24 @@
 """Coresets as read for training."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
+from medcoreset.provenance import check_recipe
+from medcoreset.selection.files import coreset_digest, read_coreset
 from medcoreset.training.loop import Member
 
 
-def read(folder: Path, seeds: list[int], dataset: Dataset) -> list[Member]:
+def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> list[Member]:
     """Read `folder`/seedS.npz for each seed.
 
     Raises `UserError` if a file is absent or broken, was selected from other data, names samples
-    that the dataset does not have, or names one twice.
+    that the dataset does not have, or names one twice; or if it was made by another recipe, where
+    one is expected.
     """
-    return [_read(folder / f"seed{seed}.npz", seed, dataset) for seed in seeds]
+    return [_read(folder / f"seed{seed}.npz", seed, dataset, recipe) for seed in seeds]
 
 
 def whole(seeds: list[int], dataset: Dataset) -> list[Member]:
@@ -27,24 +29,16 @@ def whole(seeds: list[int], dataset: Dataset) -> list[Member]:
 
 def digest(member: Member) -> str:
     """Return the SHA-256 of a coreset's indices and weights, in the order of picking."""
-    found = hashlib.sha256(np.ascontiguousarray(member.indices, "<i8").tobytes())
-    if member.weights is not None:
-        found.update(np.ascontiguousarray(member.weights, "<f8").tobytes())
-    return found.hexdigest()
+    return coreset_digest(member.indices, member.weights)
 
 
-def _read(path: Path, seed: int, dataset: Dataset) -> Member:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        indices, source = arrays["indices"], str(arrays["dataset_sha256"])
-    except FileNotFoundError:
-        raise UserError(f"coreset {path} does not exist") from None
-    except (KeyError, ValueError, OSError, EOFError) as problem:
-        raise UserError(f"coreset {path} is not a coreset file: {problem}") from None
-    if source != dataset.sha256:
+def _read(path: Path, seed: int, dataset: Dataset, recipe: str) -> Member:
+    found = read_coreset(path)
+    check_recipe(path, found.recipe, recipe)
+    indices = found.indices
+    if found.dataset_sha256 != dataset.sha256:
         raise UserError(
-            f"coreset {path} was selected from other data (SHA-256 {source[:12]}…) "
+            f"coreset {path} was selected from other data (SHA-256 {found.dataset_sha256[:12]}…) "
             f"than {dataset.name} (SHA-256 {dataset.sha256[:12]}…)"
         )
     samples = len(dataset.train_labels)
@@ -52,4 +46,4 @@ def _read(path: Path, seed: int, dataset: Dataset) -> Member:
         raise UserError(f"coreset {path} names samples outside 0 … {samples - 1}")
     if len(np.unique(indices)) != len(indices):
         raise UserError(f"coreset {path} names a sample twice")
-    return Member(seed, indices.astype(np.int64), arrays.get("weights"))
+    return Member(seed, indices.astype(np.int64), found.weights)

@@ -1,10 +1,9 @@
 """One job: a surrogate with its evidence, or every seed of one coreset specification."""
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,7 +17,10 @@ from medcoreset import seeding
 from medcoreset.atomic import replacing, write_json, write_npz
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError, say
+from medcoreset.identity import digest
 from medcoreset.networks.factory import build
+from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
+from medcoreset.reading import file_of, read_json, read_npz
 from medcoreset.training import coreset, device
 from medcoreset.training.checkpoint import (
     Checkpoint,
@@ -47,7 +49,8 @@ SURROGATE_OUTPUTS = ("evidence", "model.pt", "predictions.npz", "metrics.json")
 class Job:
     """What a training job is given besides its seeds: names, options, place and means.
 
-    `run` are the entries of metrics.json that say which cell of a study this is.
+    `run` are the entries of metrics.json that say which cell of a study this is; `recipe` is what
+    the outputs are made by, `expects` what the dataset and the coresets were to be made by.
     """
 
     dataset: Path
@@ -59,6 +62,8 @@ class Job:
     threads: int = 1
     checkpoint_seconds: float = 300
     stack: int = 1
+    recipe: str = ""
+    expects: tuple[str, ...] = ()
 
 
 def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
@@ -88,6 +93,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         )
         training = bench.train([member], checkpoint, state, recorder)
         _write_outputs(evidence, training)
+        bench.seal(evidence)
         with replacing(bench.state / "model.pt") as temporary:
             temporary.write_bytes(state_bytes(training.stack.tensors()))
         # From here on the evidence is no longer where a checkpoint would look for it.
@@ -108,7 +114,7 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
         if coresets is None:
             members = coreset.whole(seeds, bench.dataset)
         else:
-            members = coreset.read(coresets, seeds, bench.dataset)
+            members = coreset.read(coresets, seeds, bench.dataset, "".join(job.expects[1:]))
         finished = {
             member.seed: bench.taken_over(member.seed, bench.identity([member]))
             for member in members
@@ -151,6 +157,7 @@ class _Bench:
     def __init__(self, job: Job, place: torch.device, interruption: Interruption) -> None:
         self.job, self.device, self.interruption = job, place, interruption
         self.dataset = canonical.load(job.dataset)
+        check_inputs(job.expects, (job.dataset, self.dataset.info["recipe"]))
         self.data: Data = resident(self.dataset, job.options, self.device, workers=job.threads)
         self.arithmetic = device.arithmetic(job.options.precision, self.device, self._network(0))
         self.state = state_folder(job.out)
@@ -247,13 +254,18 @@ class _Bench:
 
     def taken_over(self, seed: int, identity: dict[str, Any]) -> _Finished | None:
         """Return the kept result of a seed, if its identity is the same in every respect."""
-        try:
-            with np.load(self._kept(seed), allow_pickle=False) as file:
-                record = json.loads(str(file["record"]))
-                kept = _Finished(record, file["val_logits"], file["test_logits"])
-        except (OSError, KeyError, ValueError, EOFError):
+        path, what = self._kept(seed), "the result of a finished seed"
+        if not path.exists():
             return None
-        return kept if kept.record["identity"] == json.loads(json.dumps(identity)) else None
+        try:
+            file = read_npz(path, what, "record", "val_logits", "test_logits")
+            with file_of(path, what):
+                record = json.loads(str(file["record"]))
+                same = record["identity"] == json.loads(json.dumps(identity))
+        except UserError as damage:
+            say(f"{damage}; seed {seed} is trained again")
+            return None
+        return _Finished(record, file["val_logits"], file["test_logits"]) if same else None
 
     def publish(self, folder: Path, names: list[str]) -> None:
         """Move the named outputs from `folder` to `out`, where nothing is whole meanwhile."""
@@ -280,21 +292,38 @@ class _Bench:
     def restored(self, seed: int, identity: dict[str, Any]) -> bool:
         """Say whether a surrogate of this seed and identity was kept; if so, `out` is it again."""
         kept, links = self._kept_surrogate(), self.state / "kept"
-        try:
-            metrics = json.loads((kept / "metrics.json").read_text())
-            found = metrics["measured"]["identity"][str(seed)]
-        except (OSError, KeyError, ValueError):
+        if not kept.exists():
             return False
-        whole = all((kept / name).exists() for name in SURROGATE_OUTPUTS)
-        if found != _digest(identity) or not whole:
+        try:
+            metrics = read_json(kept / "metrics.json", "the metrics of a kept surrogate")
+            with file_of(kept, "a kept surrogate"):
+                if metrics["measured"]["identity"][str(seed)] != digest(identity):
+                    return False
+                evidence = sealed_files(kept / "evidence")
+                files = metrics["files"] | {f"evidence/{name}": evidence[name] for name in evidence}
+            # They are the outputs' own files, so that damage to these is damage to them.
+            for name, sha256 in files.items():
+                if not is_intact(kept / name, sha256):
+                    raise UserError(f"{kept / name} was damaged or changed since it was kept")
+        except UserError as damage:
+            say(f"{damage}; the surrogate is trained again")
             return False
         shutil.rmtree(links, ignore_errors=True)
         shutil.copytree(kept, links, copy_function=os.link)
+        # Replaced and not changed in place, for what is kept is the same files.
+        self.seal(links / "evidence", names=())
+        write_json(links / "metrics.json", metrics | {"recipe": self.job.recipe})
         for path in links.rglob("*"):
             os.utime(path)  # made now, as far as its inputs are concerned
         self.publish(links, [*SURROGATE_OUTPUTS])
         shutil.rmtree(self.state)
         return True
+
+    def seal(self, evidence: Path, names: Iterable[str] | None = None) -> None:
+        """Write the digests of files of a folder of evidence, all by default, and the recipe."""
+        if names is None:
+            names = sorted(path.name for path in evidence.glob("*.npy"))
+        seal(evidence, names, self.job.recipe, self.dataset.sha256)
 
     def write(self, results: list[_Finished], members: list[Member] | None = None) -> None:
         """Write predictions.npz and then metrics.json, by which a run is known to be whole."""
@@ -311,6 +340,11 @@ class _Bench:
         write_json(
             self.job.out / "metrics.json",
             {
+                "recipe": self.job.recipe,
+                "files": digests(
+                    self.job.out,
+                    ["predictions.npz"] if members else ["model.pt", "predictions.npz"],
+                ),
                 "run": {
                     "dataset": self.dataset.name,
                     "dataset_sha256": self.dataset.sha256,
@@ -343,7 +377,7 @@ class _Bench:
             "arithmetic": str(self.arithmetic).removeprefix("torch."),
             "kernels": {seed: record["kernels"] for seed, record in records.items()},
             "versions": device.versions(),
-            "identity": {seed: _digest(record["identity"]) for seed, record in records.items()},
+            "identity": {seed: digest(record["identity"]) for seed, record in records.items()},
         }
 
     def _network(self, seed: int) -> torch.nn.Module:
@@ -392,10 +426,6 @@ def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:
         waiting = list(equal)
         for start in range(0, len(waiting), size):
             yield waiting[start : start + size]
-
-
-def _digest(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _move(source: Path, target: Path) -> None:

@@ -1,0 +1,48 @@
+"""Whether the metrics of a run are of what the plan asks for, and of the data that lie beside them."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from medcoreset.analysis.experiment import Experiment, Run
+from medcoreset.datasets import canonical
+from medcoreset.errors import UserError
+from medcoreset.provenance import AGAIN, check_recipe
+from medcoreset.selection.files import read_coreset
+
+
+class Fit:
+    """The check of an experiment's runs. Datasets and coresets are looked at where they are there.
+
+    An archive may hold metrics alone; what it does hold must be what the metrics are of.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self._dataset = cache(self._read_dataset)
+
+    def __call__(self, run: Run, metrics: dict[str, Any]) -> None:
+        """Raise UserError if the content of `metrics.json` is not of `run`."""
+        check_recipe(run.metrics, metrics["recipe"], run.recipe)
+        seeds = {str(seed) for seed in self.experiment.seeds}
+        if metrics["seeds"].keys() != seeds:
+            raise UserError(
+                f"{run.metrics} is of the seeds {', '.join(metrics['seeds'])}, the plan has "
+                f"{', '.join(map(str, self.experiment.seeds))}: {AGAIN}"
+            )
+        known = self._dataset(run.dataset)
+        if known not in ("", metrics["run"]["dataset_sha256"]):
+            raise UserError(f"{run.metrics} is of other data than {run.dataset} now is: {AGAIN}")
+        for seed in seeds if run.coresets else ():
+            path = Path(run.coresets, f"seed{seed}.npz")
+            if path.exists() and read_coreset(path).sha256 != metrics["coreset_sha256"][seed]:
+                raise UserError(f"{run.metrics} is of another coreset than {path} now is: {AGAIN}")
+
+    def _read_dataset(self, name: str) -> str:
+        """Return the SHA-256 of a dataset, "" if it is not there."""
+        path = Path(self.experiment.files[name])
+        if not path.exists():
+            return ""
+        info = canonical.load_info(path)
+        check_recipe(path, info["recipe"], self.experiment.recipes[name])
+        return info["sha256"]

@@ -1,0 +1,145 @@
+"""The recipe of every result of a study: one digest of all that decides what is in it."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from medcoreset import methods
+from medcoreset.evidence.arrays import per_epoch
+from medcoreset.identity import Surrogate, digest
+from medcoreset.methods import variants
+from medcoreset.sources import PACKAGE
+from medcoreset.sources import digest as code_of
+from medcoreset.study import plan
+from medcoreset.study.configuration import Study
+from medcoreset.training.options import as_flags
+from medcoreset.training.sources import training_code
+
+SELECTION = PACKAGE / "selection"
+
+
+class Named(Protocol):
+    """What is identified by the parts of its path: a `plan.Run`, or the wildcards of a job."""
+
+    dataset: str
+    protocol: str
+    surrogate: str
+    variant: str
+    rate: str
+    network: str
+
+
+class Recipe(NamedTuple):
+    """A result's own recipe, and those of its inputs in the order in which its command takes them."""
+
+    own: str
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> str:
+        """Return what a job is told: what it makes, and what it may make it from."""
+        return " ".join([f"--recipe {self.own}", *(f"--expects {each}" for each in self.inputs)])
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipes of a study, each made once. A recipe contains those of what it is made from."""
+
+    study: Study
+    _made: dict[tuple, Recipe] = field(default_factory=dict, repr=False, compare=False)
+
+    def dataset(self, name: str) -> Recipe:
+        """Return the recipe of a dataset in the canonical form."""
+        return self._once(("dataset", name), (), name=name)
+
+    def surrogate(self, of: Named) -> Recipe:
+        """Return the recipe of a surrogate and of its training dynamics."""
+        protocol, surrogate = self.study.protocols[of.protocol], Surrogate.parse(of.surrogate)
+        training = self.study.surrogate_training(protocol, of.surrogate)
+        return self._once(
+            ("surrogate", of.dataset, of.protocol, of.surrogate),
+            (self.dataset(of.dataset),),
+            network=surrogate.network,
+            seed=surrogate.seed,
+            training=as_flags(training, without=("weighted_loss",)),
+            code=training_code(surrogate.network),
+        )
+
+    def evidence(self, of: Named) -> Recipe:
+        """Return the recipe of the evidence that a method has computed from surrogates."""
+        names = plan.averaged(of.variant, of.surrogate)
+        places = [plan.Place(of.dataset, of.protocol, name) for name in names]
+        files = ("gradients", "perturbations", "sample_gradients", "surrogate")
+        own = code_of(*(PACKAGE / "evidence" / f"{name}.py" for name in files))
+        return self._once(
+            ("evidence", of.dataset, of.protocol, of.surrogate, of.variant),
+            (self.dataset(of.dataset), *map(self.surrogate, places)),
+            array=plan.computed(of.variant),
+            options=variants.parse(of.variant)[1],
+            code=own,
+        )
+
+    def scores(self, of: Named) -> Recipe:
+        """Return the recipe of a method's scores."""
+        computed = [self.evidence(of)] if plan.computed(of.variant) else []
+        return self._once(
+            ("scores", of.dataset, of.protocol, of.surrogate, of.variant),
+            (self.dataset(of.dataset), self.surrogate(of), *computed),
+            **self._method(of.protocol, of.variant),
+        )
+
+    def windows(self, of: Named) -> Recipe:
+        """Return the recipe of the scores under every pair of EVA's windows."""
+        return self._once(
+            ("windows", of.dataset, of.protocol, of.surrogate),
+            (self.dataset(of.dataset), self.surrogate(of)),
+            grid=self.study.window_grid(),
+            missing=self.missing(of.protocol, "eva"),
+            code=code_of(SELECTION / "windows.py"),
+        )
+
+    def coresets(self, of: Named) -> Recipe:
+        """Return the recipe of the coresets of one method variant and rate, whatever the seed."""
+        protocol = self.study.protocols[of.protocol]
+        selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
+        source = selected_from[plan.selected_from(of)]
+        return self._once(
+            ("coresets", of.dataset, of.protocol, of.surrogate, of.variant, of.rate),
+            (self.dataset(of.dataset), *([source(of)] if source else [])),
+            rate=of.rate,
+            rounding=protocol.rounding,
+            balance=protocol.balance,
+            **self._method(of.protocol, of.variant),
+        )
+
+    def run(self, of: Named) -> Recipe:
+        """Return the recipe of the networks trained on coresets, whatever the seed."""
+        coresets = [] if of.variant == plan.FULL else [self.coresets(of)]
+        training = self.study.protocols[of.protocol].training
+        return self._once(
+            ("run", of.dataset, of.protocol, of.surrogate, of.variant, of.rate, of.network),
+            (self.dataset(of.dataset), *coresets),
+            network=of.network,
+            training=as_flags(training, without=("record",)),
+            code=training_code(of.network),
+        )
+
+    def missing(self, protocol: str, variant: str) -> str:
+        """Return what an epoch that left a sample out counts, for methods that look at epochs."""
+        name, options = variants.parse(variant)
+        looks = any(map(per_epoch, methods.get(name).needed(options)))
+        return self.study.protocols[protocol].missing if looks else ""
+
+    def _method(self, protocol: str, variant: str) -> dict[str, Any]:
+        name, options = variants.parse(variant)
+        return {
+            "method": name,
+            "options": options,
+            "missing": self.missing(protocol, variant),
+            "code": code_of(methods.get(name).source, SELECTION / "select.py"),
+        }
+
+    def _once(self, key: tuple, inputs: tuple[Recipe, ...], **content: Any) -> Recipe:
+        if key not in self._made:
+            owns = tuple(each.own for each in inputs)
+            self._made[key] = Recipe(digest([key[0], owns, content]), owns)
+        return self._made[key]
