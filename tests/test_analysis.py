@@ -355,3 +355,19 @@ def test_a_mistake_ends_the_command_with_status_2_and_no_file(study, tmp_path):
     done = run("table", "--spec", tmp_path / "no.json", "--out", tmp_path / "out")
     assert "no.json does not exist, and was to be the plan of an experiment" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_rates_of_many_digits_have_cells_of_their_own(study, tmp_path, papers):
+    """A rate is written with all of its digits, in the table and above its column."""
+    spec, (low, high) = copy.deepcopy(study), (0.05, 0.0500000001)
+    spec["rates"] = [low, high]
+    spec["runs"] = [entry for entry in spec["runs"] if entry["rate"] in (low, 1.0)]
+    spec["runs"] += [entry | {"rate": high} for entry in spec["runs"] if entry["rate"] == low]
+    path = tmp_path / "table.csv"
+    aggregate.write_table(table_of(spec, tmp_path, papers), path)
+    written = aggregate.read_table(path)
+    assert set(written["rate"]) == {low, high, 1.0}
+    loaded = experiment.load(save_spec(spec, tmp_path))
+    text = tables.markdown(loaded, written, [])
+    assert "5.00000001 %" in text
+    assert "–" not in text.partition("Random")[2].partition("\n")[0]

@@ -217,3 +217,29 @@ def test_datasets_are_named_as_they_are_written(name, label):
 def test_a_run_has_one_name_however_its_network_is_spelled(edited):
     study = edited("experiments", networks=["lenet+width=6"], surrogate={"network": "lenet"})
     assert study.experiments["tiny"]["networks"] == ["lenet"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"full": {"method": "el2n"}}, r"methods\.full: that key is not a method's"),
+        ({"none": {"method": "el2n"}}, r"methods\.none: that key is not a method's"),
+        ({"random": {"method": "el2n"}}, "that key is the method random's"),
+        ({"a/b": {"method": "el2n"}}, "a row's key has letters"),
+        ({"el2n": {}, "again": {"method": "el2n", "label": "EL2N"}}, "that of el2n too"),
+        ({"el2n": {}, "again": {"method": "aum", "label": " EL2N"}}, "that of el2n too"),
+    ],
+)
+def test_rows_that_could_be_taken_for_others_are_refused(edited, rows, message):
+    with pytest.raises(UserError, match=message):
+        edited("experiments", methods=rows)
+
+
+def test_rates_keep_their_identity(edited):
+    """Two rates are two paths, however alike, and the job gets the rate that was written."""
+    rates = [0.1, 0.1000000001, 0.123456789012, 1e-05]
+    study = edited("experiments", rates=rates)
+    found = {run.rate for run in plan.runs(study, study.experiments["tiny"])} - {"1"}
+    assert sorted(map(float, found)) == sorted(rates)
+    made = specification(Recipes(study), study.experiments["tiny"])
+    assert {entry["rate"] for entry in made["runs"]} == {*rates, 1.0}

@@ -1,5 +1,6 @@
 """The stage `evidence`, from a surrogate that the stage `surrogate` trained."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_the_network_is_the_one_that_made_the_evidence(folder):
     made = np.load(folder / "a" / "evidence" / "logits.npy")
     np.testing.assert_allclose(logits, made[:50], rtol=1e-3, atol=1e-4)
     assert not trained.network.training
+
+
+def test_a_damaged_network_is_not_used(folder, tmp_path):
+    import torch
+
+    from medcoreset.datasets import canonical
+
+    shutil.copytree(folder / "a", tmp_path / "a")
+    model = tmp_path / "a" / "model.pt"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    data = canonical.load(folder / "digits.npz")
+    with pytest.raises(UserError, match=r"model\.pt was damaged or changed since it was written"):
+        load(tmp_path / "a", data, torch.device("cpu"))
 
 
 def test_gradient_norms_of_two_surrogates(folder):

@@ -1,6 +1,7 @@
 """Configuration, protocols and experiments: read, validated, and resolved before any job starts."""
 
 import csv
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -16,6 +17,10 @@ from medcoreset.identity import Surrogate
 from medcoreset.study.schema import ROOT, read_yaml, typed, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
+
+ROW = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+RESERVED = ("full", "none")
+"""The row of the full training set, and the surrogate of what has none."""
 
 PUBLISHED = ROOT / "config" / "published"
 PUBLISHED_TABLES = [PUBLISHED / "eva.csv", PUBLISHED / "deepcore.csv"]
@@ -258,9 +263,37 @@ class Study:
             _known(f"{source}: figures", "figure", figure, FIGURES)
         for table in experiment["published"]:
             _known(f"{source}: published", "published table", table, published_tables())
+        self._check_rows(experiment)
         for key in experiment["methods"]:
-            _known(f"{source}: methods", "method", self.method_of(experiment, key), methods.METHODS)
             self._check_options(experiment, key)
+
+    def _check_rows(self, experiment: Experiment) -> None:
+        """Raise a UserError for rows that a reader, or the analysis, could take for others."""
+        shown: dict[str, str] = {}
+        for key in experiment["methods"]:
+            source, method = f"{experiment.source}: methods.{key}", self.method_of(experiment, key)
+            _known(f"{experiment.source}: methods", "method", method, methods.METHODS)
+            if not ROW.fullmatch(key):
+                raise UserError(
+                    f"{source}: a row's key has letters, digits, _, - and . only; its name is label"
+                )
+            if key in RESERVED or (key in methods.METHODS and key != method):
+                whose = "not a method's" if key in RESERVED else f"the method {key}'s"
+                raise UserError(f"{source}: that key is {whose}, so choose another for {method}")
+            label = " ".join(self.label(experiment, key).split()).casefold()
+            if label in shown:
+                raise UserError(
+                    f"{source}: its label is that of {shown[label]} too: give it another"
+                )
+            shown[label] = key
+
+    def label(self, experiment: Experiment, key: str) -> str:
+        """Return the name that a row has in tables and figures, if need be made of its key."""
+        method = self.method_of(experiment, key)
+        usual = methods.get(method).label
+        return experiment["methods"][key].get("label") or (
+            usual if key == method else f"{usual} ({key})"
+        )
 
     def _check_val(self, experiment: Experiment, column: str) -> None:
         rule = self.split_protocol(column)[1]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from medcoreset import methods
 from medcoreset.datasets import catalog
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.plan import (
@@ -41,7 +40,8 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
         "rates": experiment["rates"],
         "seeds": experiment["seeds"],
         "methods": [
-            {"key": key, "label": _label(study, experiment, key)} for key in _rows(experiment)
+            *({"key": key, "label": study.label(experiment, key)} for key in experiment["methods"]),
+            *([{"key": FULL, "label": "Full"}] if experiment["full"] else []),
         ],
         "datasets": [
             {
@@ -110,17 +110,6 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
 def _coresets(study: Study, run: Run) -> str:
     """Return the folder of a run's coresets; the full training set has none."""
     return "" if run.variant == FULL else run.path(study.path(CORESETS))
-
-
-def _rows(experiment: Experiment) -> list[str]:
-    return [*experiment["methods"], *([FULL] if experiment["full"] else [])]
-
-
-def _label(study: Study, experiment: Experiment, key: str) -> str:
-    if key == FULL:
-        return "Full"
-    own = experiment["methods"][key].get("label")
-    return own or methods.get(study.method_of(experiment, key)).label
 
 
 def _place(place: Place) -> dict[str, str]:
