@@ -26,7 +26,7 @@ rule compute_evidence:
         runtime=jobs.scaled("train", "runtime"),
         gpu=jobs.resource("train", "gpu"),
     params:
-        code=lambda wildcards: jobs.evidence_code(wildcards.surrogate),
+        code=lambda wildcards: jobs.evidence_code(wildcards.variant, wildcards.surrogate),
         array=lambda wildcards: plan.computed(wildcards.variant),
         surrogates=jobs.evidence_flags,
         device=study.config["device"],

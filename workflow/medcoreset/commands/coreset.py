@@ -9,8 +9,8 @@ from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.methods.options import split_settings
 from medcoreset.methods.registry import Balance
+from medcoreset.options import split_settings
 from medcoreset.selection.budget import Rounding, budget
 from medcoreset.selection.files import read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select

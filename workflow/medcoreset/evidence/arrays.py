@@ -60,9 +60,6 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "similarity": (("gradients",),),
 }
 
-COMPUTED = ("gradient_norms", "perturbations")
-"""Arrays that a surrogate's training does not leave behind: the stage `evidence` computes them."""
-
 
 def per_epoch(name: str) -> bool:
     """Whether an array has a value for each epoch that does not exist where it left a sample out."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medcoreset import methods
+from medcoreset import methods, producers
 from medcoreset.datasets import catalog
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
@@ -124,10 +124,9 @@ class Jobs:
         """Return the SHA-256 of the code that trains a surrogate."""
         return training_code(self.surrogate_network(surrogate))
 
-    def evidence_code(self, surrogate: str) -> str:
+    def evidence_code(self, variant: str, surrogate: str) -> str:
         """Return the SHA-256 of the code that computes a method's own evidence of a surrogate."""
-        names = ("gradients", "perturbations", "sample_gradients", "surrogate")
-        own = digest(*(PACKAGE / "evidence" / f"{name}.py" for name in names))
+        own = digest(producers.get(plan.computed(variant)).source)
         return f"{own} {self.surrogate_code(surrogate)}"
 
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
@@ -143,12 +142,15 @@ class Jobs:
 
     def evidence_flags(self, wildcards: Any) -> str:
         """Return the surrogates, and how the evidence is computed from them."""
-        options = variants.parse(wildcards.variant)[1]
-        options.pop("models", None)
-        folders = " ".join(
-            f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)
-        )
-        return f"{folders} {_flags(options)}"
+        folders = [f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)]
+        return " ".join([*folders, self.production_flags(wildcards.variant)])
+
+    @staticmethod
+    def production_flags(variant: str) -> str:
+        """Return the options of the producer of a method's own evidence."""
+        options = variants.parse(variant)[1]
+        taken = producers.get(plan.computed(variant)).options
+        return _flags({name: options[name] for name in taken})
 
     def score_evidence(self, wildcards: Any) -> list[str]:
         """Return the folders of evidence that a method scores."""

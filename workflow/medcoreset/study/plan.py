@@ -10,9 +10,9 @@ from typing import Any
 
 from medcoreset import methods
 from medcoreset.datasets import catalog
-from medcoreset.evidence.arrays import COMPUTED
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
+from medcoreset.producers import PRODUCERS
 from medcoreset.study.configuration import Experiment, Study
 
 DATASET = "data/{dataset}.npz"
@@ -153,7 +153,7 @@ def computed(variant: str) -> str:
     """Return the array that a method needs computed after the surrogate's training, or ''."""
     name, options = variants.parse(variant)
     needed = methods.get(name).needed(options)
-    return next((array for array in needed if array in COMPUTED), "")
+    return next((array for array in needed if array in PRODUCERS), "")
 
 
 def outputs(study: Study, experiment: Experiment) -> set[str]:
