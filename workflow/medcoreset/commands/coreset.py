@@ -67,7 +67,7 @@ def command(
     if scores is not None:
         if not chosen.ranks:
             raise UserError(f"--scores {scores}: {method} does not use scores")
-        given = read_scores(scores, method, chosen.scoring(options), info["sha256"])
+        given = read_scores(scores, method, chosen.scoring(options), info["sha256"], len(labels))
         check_scores(chosen, given, info["name"])
     size = budget(rate, len(labels), rounding)
     coresets = {

@@ -1,7 +1,5 @@
 """A trained surrogate, read back from its folder, for evidence that needs its gradients."""
 
-import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +9,11 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.networks.classifier import Classifier
 from medcoreset.networks.factory import build
+from medcoreset.reading import file_of, read_json
 from medcoreset.training.data import Split, resident
 from medcoreset.training.options import TrainingOptions
+
+WHAT = "of the folder of a trained surrogate"
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,18 @@ def load(folder: Path, dataset: Dataset, device: torch.device) -> Surrogate:
 
     Raises UserError if the folder holds none, or one of other data.
     """
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{folder} is not the folder of a trained surrogate: {error}") from error
-    run = metrics["run"]
+    metrics = read_json(folder / "metrics.json", WHAT)
+    with file_of(folder / "metrics.json", WHAT):
+        run = {name: metrics["run"][name] for name in ("dataset", "dataset_sha256", "network")}
+        training = TrainingOptions.from_mapping(metrics["training"])
     if run["dataset_sha256"] != dataset.sha256:
         raise UserError(f"{folder} was trained on {run['dataset']}, not on this {dataset.name}")
-    data = resident(dataset, TrainingOptions.from_mapping(metrics["training"]), device)
+    data = resident(dataset, training, device)
     network = build(
         run["network"], channels=data.channels, classes=data.classes, image_size=data.image_size
     )
-    network.load_state_dict(state)
+    with file_of(folder / "model.pt", WHAT):
+        state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
+        network.load_state_dict(state)
     network.requires_grad_(False).eval()
     return Surrogate(network.to(device=device, memory_format=torch.channels_last), data.train)

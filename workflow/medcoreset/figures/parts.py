@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from medcoreset.analysis.experiment import Experiment, Part, Scores
-from medcoreset.errors import UserError
+from medcoreset.reading import read_npz
 
 
 def by_surrogate(experiment: Experiment) -> dict[tuple[str, str, str], list[Scores]]:
@@ -48,10 +48,5 @@ def variant_label(experiment: Experiment, entry: Scores) -> str:
 
 def read_arrays(path: str, *names: str) -> list[np.ndarray]:
     """Return arrays of the `.npz` file of scores `path`."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return [arrays[name] for name in names]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such scores") from None
-    except (KeyError, ValueError, OSError):
-        raise UserError(f"{path}: not an .npz file with {', '.join(names)}") from None
+    found = read_npz(path, f"an .npz file with {', '.join(names)}", *names)
+    return [found[name] for name in names]

@@ -13,6 +13,7 @@ import numpy as np
 
 from medcoreset.atomic import replacing, write_npz
 from medcoreset.errors import UserError
+from medcoreset.reading import read_npz
 from medcoreset.selection.select import Selection
 
 
@@ -49,23 +50,24 @@ def write_scores(
 
 
 def read_scores(
-    path: str | Path, method: str, options: Mapping[str, Any], dataset: str
+    path: str | Path, method: str, options: Mapping[str, Any], dataset: str, samples: int
 ) -> np.ndarray:
     """Return scores (N,) that `write_scores` wrote for this method, these options, this dataset.
 
-    Raises UserError if they are of another one.
+    Raises UserError if they are of another one, or not a number for each of its N = `samples`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            scores = file["scores"]
-            found = {key: str(file[key]) for key in ("method", "options", "dataset_sha256")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a file of scores: {error}") from error
+    names = ("method", "options", "dataset_sha256")
+    found = read_npz(path, "a file of scores", "scores", *names)
     expected = {"method": method, "options": _json(options), "dataset_sha256": dataset}
     for key, value in expected.items():
-        if found[key] != value:
+        if str(found[key]) != value:
             raise UserError(f"{path}: its {key} is {found[key]}, not {value}")
-    return scores
+    scores = found["scores"]
+    if scores.shape != (samples,) or scores.dtype.kind != "f":
+        raise UserError(
+            f"{path}: scores is {scores.dtype} {scores.shape}, but it is to be real ({samples},)"
+        )
+    return scores.astype(np.float64)
 
 
 def write_windows(

@@ -7,14 +7,17 @@ import numpy as np
 
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
+from medcoreset.reading import read_npz
 from medcoreset.training.loop import Member
+
+WHAT = "a coreset, an .npz file of indices and the data's SHA-256"
 
 
 def read(folder: Path, seeds: list[int], dataset: Dataset) -> list[Member]:
     """Read `folder`/seedS.npz for each seed.
 
-    Raises `UserError` if a file is absent or broken, was selected from other data, names samples
-    that the dataset does not have, or names one twice.
+    Raises `UserError` if a file is absent or broken, was selected from other data, names no sample,
+    one that the dataset does not have or one twice, or has weights that cannot weight.
     """
     return [_read(folder / f"seed{seed}.npz", seed, dataset) for seed in seeds]
 
@@ -34,22 +37,52 @@ def digest(member: Member) -> str:
 
 
 def _read(path: Path, seed: int, dataset: Dataset) -> Member:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        indices, source = arrays["indices"], str(arrays["dataset_sha256"])
-    except FileNotFoundError:
-        raise UserError(f"coreset {path} does not exist") from None
-    except (KeyError, ValueError, OSError, EOFError) as problem:
-        raise UserError(f"coreset {path} is not a coreset file: {problem}") from None
+    arrays = read_npz(path, WHAT)
+    if missing := {"indices", "dataset_sha256"} - set(arrays):
+        raise UserError(f"{path} is not {WHAT}: it has no {', '.join(sorted(missing))}")
+    source = str(arrays["dataset_sha256"])
     if source != dataset.sha256:
         raise UserError(
             f"coreset {path} was selected from other data (SHA-256 {source[:12]}…) "
             f"than {dataset.name} (SHA-256 {dataset.sha256[:12]}…)"
         )
-    samples = len(dataset.train_labels)
-    if indices.size and not (indices.min() >= 0 and indices.max() < samples):
-        raise UserError(f"coreset {path} names samples outside 0 … {samples - 1}")
-    if len(np.unique(indices)) != len(indices):
-        raise UserError(f"coreset {path} names a sample twice")
-    return Member(seed, indices.astype(np.int64), arrays.get("weights"))
+    indices = _indices(f"coreset {path}", arrays["indices"], len(dataset.train_labels))
+    if "weights" not in arrays:
+        return Member(seed, indices)
+    return Member(seed, indices, _weights(f"coreset {path}", arrays["weights"], len(indices)))
+
+
+def _indices(where: str, array: np.ndarray, samples: int) -> np.ndarray:
+    """Return indices, int64 (M,), if they are those of distinct samples, else raise UserError."""
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise UserError(
+            f"{where}: indices is {array.dtype} {array.shape}, but it is to be integers (M,)"
+        )
+    if not array.size:
+        raise UserError(f"{where} names no sample: indices is empty")
+    outside = np.flatnonzero((array < 0) | (array >= samples))
+    if outside.size:
+        raise UserError(
+            f"{where} names samples outside 0 … {samples - 1}: indices[{outside[0]}] is "
+            f"{array[outside[0]]}"
+        )
+    if len(np.unique(array)) != len(array):
+        raise UserError(f"{where} names a sample twice")
+    return array.astype(np.int64)
+
+
+def _weights(where: str, array: np.ndarray, count: int) -> np.ndarray:
+    """Return weights (M,) if they are from 0 to what float32 holds, and not all 0, else UserError."""
+    if array.shape != (count,) or array.dtype.kind not in "fiu":
+        raise UserError(
+            f"{where}: weights is {array.dtype} {array.shape}, but it is to be numbers, one for "
+            f"each of the {count} indices"
+        )
+    wrong = np.flatnonzero(~((array >= 0) & (array <= np.finfo(np.float32).max)))
+    if wrong.size:
+        raise UserError(
+            f"{where}: weights[{wrong[0]}] is {array[wrong[0]]:g}, but it is to be 0 or more, and finite"
+        )
+    if not array.any():
+        raise UserError(f"{where}: all weights are 0")
+    return array
