@@ -13,6 +13,8 @@ TOLERANCE = 0.02
 # A label beyond these, where nothing says how many classes there are, is a number of something else.
 CLASSES = 2**20
 
+BOTH = "of two classes save both columns, 1 − p and p"
+
 # Rows that are looked at to say what they look like.
 SAMPLE = 1000
 
@@ -46,10 +48,6 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     for symbol in "NTCRDGV":
         if symbol in found and found[symbol][0] == 0:
             raise UserError(f"{source}: {found[symbol][1]} is empty")
-    if "C" in found and found["C"][0] == 1:
-        raise UserError(
-            f"{source}: {found['C'][1]} has one class; of two classes save both columns, 1 − p and p"
-        )
     return {symbol: size for symbol, (size, _) in found.items()}
 
 
@@ -76,6 +74,8 @@ def indices(source: str, arrays: Mapping[str, np.ndarray], size: Mapping[str, in
         if wrong.any():
             where = int(np.flatnonzero(wrong)[0])
             allowed = "0 or more" if limit is None else f"0 to {limit - 1} ({limit} {what})"
+            if size.get(symbol) == 1:
+                allowed += f"; {BOTH}"
             raise UserError(
                 f"{source}: {name}[{where}] is {array[where]}, out of range: allowed are {allowed}"
             )
@@ -216,6 +216,8 @@ def _odd_rows(name: str, rows: np.ndarray) -> str:
         if _unlike(rows) is None:
             return f"and other rows {must} (they look like probabilities, to be saved as probs)"
         return f"and other rows {must} (logits become so by log_softmax)"
+    if rows.shape[1] == 1:
+        return f"is {total:.4g}, but there is one class, whose probability is 1; {BOTH}"
     must = f"adds up to {total:.4g}; rows of probabilities are not negative and must add up to 1"
     if rows.min() >= 0 and (np.abs(rows.sum(axis=-1) - 100) <= 100 * TOLERANCE).all():
         return f"{must} (these look like percentages, to be divided by 100)"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.evidence import checks
+from medcoreset.evidence.alignment import by_chance
 from medcoreset.evidence.arrays import ARRAYS, RECIPES
 from medcoreset.evidence.statistics import STATISTICS, softmax
 from medcoreset.reading import file_of, map_npy, open_npz
@@ -56,6 +57,7 @@ class Evidence:
         self._arrays = {key: array for key, array in arrays.items() if key in ARRAYS}
         self._sizes = checks.sizes(name, self._arrays)
         self._rows: np.ndarray | None = None
+        self._asked = False
         checks.indices(name, self._arrays, self._sizes)
         self._unknown = [key for key in arrays if key not in ARRAYS]
         self._checked = {key for key, array in self._arrays.items() if not _is_mapped(array)}
@@ -211,6 +213,7 @@ class Evidence:
         recorded is NaN, or 0 under `missing: zero` (but `correct`, which is no score, stays NaN).
         """
         self.require(statistic)
+        self._ask_about_order(statistic)
         epochs = slice(start, self.epochs if stop is None else stop)
         found = np.concatenate(
             [
@@ -263,6 +266,24 @@ class Evidence:
             if statistic == "logit_margin":
                 p = p if source in self._checked else logarithms
             return STATISTICS[statistic](p, self._arrays["labels"][place[1]])
+
+    def _ask_about_order(self, statistic: str) -> None:
+        """Tell the user, once, if predictions look like those of other samples."""
+        derived = statistic not in self._arrays
+        if self._asked or not derived or self._rows is not None or self.epochs < 2:
+            return
+        self._asked, source = True, self._source(statistic)
+        seen = self._seen((slice(self.epochs - 1, None), slice(None)))
+        rows = slice(None) if seen is None else seen[0]
+        p = np.asarray(self._arrays[source][-1][rows], dtype=np.float32)
+        with np.errstate(all="ignore"):
+            p = np.exp(p) if source == "log_probs" else p
+            if by_chance(p, self._arrays["labels"][rows].astype(np.int64)):
+                say(
+                    f"{self.name}: in the last epoch, {source} fits the labels no better than "
+                    "predictions of other samples would; in all epochs rows are to be in the order "
+                    "of the labels, not in that of a shuffled loader"
+                )
 
     def _source(self, statistic: str) -> str:
         """Return the array that a per-epoch statistic is read from."""
