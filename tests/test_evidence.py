@@ -161,7 +161,7 @@ def test_what_follows_from_what():
 
 
 BROKEN = {
-    "NaN": ("probs", lambda a: a["probs"].__setitem__((4, 2, 1), np.nan), r"probs\[4\] has NaN"),
+    "NaN": ("probs", lambda a: a["probs"].__setitem__((4, 2, 1), np.nan), r"probs\[4, 2\] has NaN"),
     "no probabilities": ("probs", lambda a: a.update(probs=a["probs"] * 2), "must add up to 1"),
     "label too high": (
         "labels",
@@ -197,7 +197,7 @@ def test_nan_in_a_memory_map_is_found_where_it_is_read(tmp_path):
     np.save(tmp_path / "error_norm.npy", rows)
     mapped = Evidence.load(tmp_path)
     assert np.isfinite(mapped.over_epochs("error_norm", statistics.mean, stop=4)).all()
-    with pytest.raises(UserError, match="error_norm has NaN"):
+    with pytest.raises(UserError, match=r"error_norm\[4, 1\] has NaN"):
         mapped.over_epochs("error_norm", statistics.mean)
 
 

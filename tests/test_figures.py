@@ -246,7 +246,7 @@ def test_methods_without_a_colour_of_their_own_get_different_ones():
 
 def _lose_scores(spec: dict) -> tuple[str, str]:
     spec["scores"][0]["scores"] = "none.npz"
-    return "score_distribution", "none.npz does not exist, and was to be a file of scores"
+    return "score_distribution", "none.npz does not exist"
 
 
 def _lose_every_score(spec: dict) -> tuple[str, str]:

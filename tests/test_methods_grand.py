@@ -105,5 +105,5 @@ def test_features_and_errors_of_zero_have_no_gradient():
 def test_norms_are_0_or_more():
     arrays = arrays_of(5)
     arrays["gradient_norms"][1, 3] = -1
-    with pytest.raises(UserError, match="gradient_norms has negative values"):
+    with pytest.raises(UserError, match=r"gradient_norms\[1, 3\] is -1, .* 0 or more"):
         Evidence(arrays)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.methods import listing, variants
-from medcoreset.methods.options import Range, options_of, split_settings
 from medcoreset.methods.registry import METHODS, picking, ranking, selecting
+from medcoreset.options import Range, options_of, split_settings
 
 EVA = {
     "early": 1,

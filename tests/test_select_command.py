@@ -96,8 +96,8 @@ MISTAKES = {
     "count above N": (["el2n", "--count", "41"], {}, "count is 41"),
     "balance": (["el2n", "--balance", "even"], {}, "--balance"),
     "label": (["el2n"], {"labels": np.full(N, C)}, "labels[0] is 3"),
-    "NaN": (["el2n"], {"probs": np.full((T, N, C), np.nan)}, "probs[0] has NaN"),
-    "NaN elsewhere": (["el2n"], {"features": np.full((N, 2), np.nan)}, "features has NaN"),
+    "NaN": (["el2n"], {"probs": np.full((T, N, C), np.nan)}, "probs[0, 0] has NaN"),
+    "NaN elsewhere": (["el2n"], {"features": np.full((N, 2), np.nan)}, "features[0, 0] has NaN"),
     "constant": (["el2n"], {"probs": np.full((T, N, C), 1 / C)}, "all scores are equal"),
 }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,15 +33,28 @@ def file_of(path: str | Path, what: str) -> Iterator[None]:
         raise UserError(f"{path} is not {what}: {' '.join(reason.split())}") from None
 
 
+@contextmanager
+def open_npz(path: str | Path, what: str) -> Iterator[np.lib.npyio.NpzFile]:
+    """Open an `.npz` without pickles, whose arrays are read as they are asked for.
+
+    Raises UserError, also while they are, which says that the file is not `what` and why.
+    """
+    with file_of(path, what):
+        # Numpy takes any other file for a pickle, and advises to trust it.
+        with Path(path).open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise UserError(f"{path} is not {what}: it is no .npz archive")
+        with np.load(path, allow_pickle=False) as archive:
+            yield archive
+
+
 def read_npz(path: str | Path, what: str, *names: str) -> dict[str, np.ndarray]:
     """Return arrays of an `.npz` without pickles: those of `names`, or all.
 
     Each is whole: it has the checksum that the archive states. Raises UserError, which says that
     the file is not `what` and why.
     """
-    with file_of(path, what), np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UserError(f"{path} is not {what}: it is no .npz archive")
+    with open_npz(path, what) as archive:
         if missing := [name for name in names if name not in archive.files]:
             raise UserError(f"{path} is not {what}: it has no {', '.join(missing)}")
         return {name: archive[name] for name in names or archive.files}
@@ -49,7 +63,7 @@ def read_npz(path: str | Path, what: str, *names: str) -> dict[str, np.ndarray]:
 def map_npy(path: str | Path, what: str) -> np.ndarray:
     """Return the array of an `.npy` without pickles, memory-mapped; errors as in `read_npz`."""
     with file_of(path, what):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def read_text(path: str | Path, what: str) -> str:

@@ -8,7 +8,7 @@ from medcoreset.analysis.experiment import Experiment, Run
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.provenance import AGAIN, check_recipe
-from medcoreset.selection.files import read_coreset
+from medcoreset.selection.coreset import read_coreset
 
 
 class Fit:

@@ -9,8 +9,8 @@ from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.methods.options import split_settings
 from medcoreset.methods.registry import Balance
+from medcoreset.options import split_settings
 from medcoreset.selection.budget import Rounding, budget
 from medcoreset.selection.files import read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select
@@ -73,7 +73,8 @@ def command(
         if not chosen.ranks:
             raise UserError(f"--scores {scores}: {method} does not use scores")
         made_from = {"dataset": info["sha256"], "recipe": "".join(expects[1:])}
-        given = read_scores(scores, method, chosen.scoring(options), **made_from)
+        scoring = chosen.scoring(options)
+        given = read_scores(scores, method, scoring, samples=len(labels), **made_from)
         check_scores(chosen, given, info["name"])
     size = budget(rate, len(labels), rounding)
     coresets = {

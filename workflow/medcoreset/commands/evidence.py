@@ -1,106 +1,85 @@
 """Stage `evidence`: what some methods need beyond what a surrogate's training leaves behind."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from medcoreset import provenance
+from medcoreset import producers, provenance
 from medcoreset.atomic import replacing
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
-from medcoreset.errors import UserError
+from medcoreset.options import Option, parse_all
+from medcoreset.producers.source import Source
 
 
-@click.command(name="evidence")
-@click.argument("kind", type=click.Choice(["gradient_norms", "perturbations"]))
-@flags.dataset
-@click.option(
-    "--surrogate",
-    "surrogates",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    metavar="DIR",
-    help="Folder of a trained surrogate; gradient_norms takes several.",
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.npy")
-@click.option(
-    "--layers",
-    type=click.Choice(["last", "all"]),
-    default="last",
-    show_default=True,
-    help="Parameters that gradient_norms are of.",
-)
-@click.option(
-    "--max-iterations",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Steps of the search for perturbations.",
-)
-@flags.device
-@flags.threads
-@flags.recipe
-def command(
-    kind: str,
-    dataset: Path,
-    surrogates: tuple[Path, ...],
-    out: Path,
-    layers: str,
-    max_iterations: int,
-    device: str,
-    threads: int,
-    recipe: str,
-    expects: tuple[str, ...],
-) -> None:
-    """Compute an array of evidence, a .npy file, from trained surrogates.
+class Kinds(click.Group):
+    """The arrays that can be computed, a command each: kinds and options are the registry's."""
 
-    gradient_norms (R, N): ‖∇ℓ‖₂ of each training sample under each of R surrogates, for `grand`.
-    perturbations (N,): squared L2 norm of DeepFool's perturbations under one, for `deepfool`.
-    """
-    if kind == "perturbations" and len(surrogates) > 1:
-        raise UserError(
-            f"perturbations are of one surrogate, but --surrogate names {len(surrogates)}"
-        )
-    data = canonical.load(dataset)
-    sealed = ((each, provenance.read_seal(each / "evidence")["recipe"]) for each in surrogates)
-    provenance.check_inputs(expects, (dataset, data.info["recipe"]), *sealed)
-    if kind == "perturbations":
-        values = _perturbations(surrogates[0], data, max_iterations, device, threads)
-    elif layers == "all":
-        values = np.stack([_all_layers(folder, data, device, threads) for folder in surrogates])
-    else:
-        values = np.stack([_last_layer(folder, data, device, threads) for folder in surrogates])
-    with replacing(out) as temporary:
-        np.save(temporary, values, allow_pickle=False)
-    provenance.seal(out.parent, [out.name], recipe, data.sha256)
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the arrays."""
+        return sorted(producers.PRODUCERS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command that computes one; UserError if there is none of that name."""
+        return _command(producers.get(cmd_name))
 
 
-def _last_layer(folder: Path, data: canonical.Dataset, device: str, threads: int) -> np.ndarray:
-    from medcoreset.evidence import Evidence
-    from medcoreset.evidence.gradients import Gradients
-
-    evidence = Evidence.load(folder / "evidence", device=device, threads=threads)
-    evidence.require("features", "final_probs", "labels")
-    evidence.check_labels(data.train_labels)
-    return Gradients.of_last_layer(evidence).norms.cpu().numpy()
+@click.command(name="evidence", cls=Kinds)
+def command() -> None:
+    """Compute an array of evidence, a .npy file, from trained surrogates."""
 
 
-def _all_layers(folder: Path, data: canonical.Dataset, device: str, threads: int) -> np.ndarray:
-    from medcoreset.evidence import sample_gradients, surrogate
-    from medcoreset.training.device import resolve
+def _command(producer: producers.Producer) -> click.Command:
+    @click.command(name=producer.name, help=producer.summary)
+    @flags.dataset
+    @click.option(
+        "--surrogate",
+        "surrogates",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        required=True,
+        metavar="DIR",
+        help="Folder of a trained surrogate" + (" (repeatable)." if producer.models else "."),
+    )
+    @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.npy")
+    @flags.device
+    @flags.threads
+    @flags.recipe
+    def compute(
+        dataset: Path,
+        surrogates: tuple[Path, ...],
+        out: Path,
+        device: str,
+        threads: int,
+        recipe: str,
+        expects: tuple[str, ...],
+        **given: Any,
+    ) -> None:
+        options = parse_all(producer.name, producer.options, given)
+        data = canonical.load(dataset)
+        sealed = ((each, provenance.read_seal(each / "evidence")["recipe"]) for each in surrogates)
+        provenance.check_inputs(expects, (dataset, data.info["recipe"]), *sealed)
+        sources = [Source(folder, data, device, threads) for folder in surrogates]
+        values = producer.produce(sources, **options)
+        with replacing(out) as temporary:
+            np.save(temporary, values, allow_pickle=False)
+        provenance.seal(out.parent, [out.name], recipe, data.sha256)
 
-    return sample_gradients.all_layers(
-        surrogate.load(folder, data, resolve(device, threads))
-    ).numpy()
+    for option in reversed(producer.options.values()):
+        compute = _flag(option)(compute)
+    return compute
 
 
-def _perturbations(
-    folder: Path, data: canonical.Dataset, max_iterations: int, device: str, threads: int
-) -> np.ndarray:
-    from medcoreset.evidence import perturbations, surrogate
-    from medcoreset.training.device import resolve
-
-    trained = surrogate.load(folder, data, resolve(device, threads))
-    return perturbations.squared_norms(trained, max_iterations).numpy()
+def _flag(option: Option) -> flags.Command:
+    """Return the decorator that adds an option as a flag; it arrives as text, as `--set` does."""
+    return click.option(
+        f"--{option.name.replace('_', '-')}",
+        option.name,
+        type=str,
+        default="none" if option.default is None else str(option.default),
+        show_default=True,
+        metavar=option.allowed,
+        help=option.help,
+    )

@@ -7,7 +7,7 @@ from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.methods.options import split_settings
+from medcoreset.options import split_settings
 from medcoreset.selection.files import write_scores
 from medcoreset.selection.select import score
 

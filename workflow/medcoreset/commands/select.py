@@ -7,8 +7,8 @@ from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.methods.options import split_settings
 from medcoreset.methods.registry import Balance
+from medcoreset.options import split_settings
 from medcoreset.selection.budget import budget
 from medcoreset.selection.files import write_selection
 from medcoreset.selection.select import select

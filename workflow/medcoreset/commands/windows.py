@@ -8,7 +8,7 @@ from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.methods.options import split_settings
+from medcoreset.options import split_settings
 from medcoreset.selection.files import write_windows
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
 

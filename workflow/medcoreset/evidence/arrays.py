@@ -1,6 +1,11 @@
 """The arrays that evidence may hold, and which of them can be made from others."""
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
+
+LARGEST = 2.0**128 - 2.0**104
+"""The largest number of float32; beyond it methods' squares and products overflow float64."""
 
 
 class Array(NamedTuple):
@@ -8,35 +13,47 @@ class Array(NamedTuple):
 
     The symbols are N samples, T epochs, C classes, D features, G gradient entries, V validation
     samples, P preselected samples, R models; a symbol stands for one size throughout a piece of
-    evidence. `kind` is one of integer, boolean, real (finite), size (0 or more, may be infinite),
-    probability, log_probability.
+    evidence. `kind` is one of
+
+    - integer, boolean (0 or 1);
+    - real, and statistic, which rounding may take a little beyond its bounds;
+    - logit, a real of whose rows not all are probabilities;
+    - probability, log_probability, of which rows are distributions.
+
+    No value is below `low` or above `high`, which may depend on C; integers have `checks.indices`.
     """
 
     shape: tuple[str, ...]
     kind: str
     meaning: str
+    low: float = -LARGEST
+    high: float | Callable[[int], float] = LARGEST
 
 
 ARRAYS = {
     "labels": Array(("N",), "integer", "class of each sample, 0 … C−1"),
-    "probs": Array(("T", "N", "C"), "probability", "softmax outputs during training"),
-    "log_probs": Array(("T", "N", "C"), "log_probability", "their logarithms"),
-    "seen": Array(("T", "N"), "boolean", "whether the epoch recorded the sample (default: all)"),
-    "error_norm": Array(("T", "N"), "real", "‖p − y‖₂"),
-    "margin": Array(("T", "N"), "real", "p_y − max over k ≠ y of p_k"),
+    "probs": Array(("T", "N", "C"), "probability", "softmax outputs during training", 0, 1),
+    "log_probs": Array(("T", "N", "C"), "log_probability", "their logarithms", -math.inf, 0),
+    "seen": Array(("T", "N"), "boolean", "whether the epoch recorded the sample", 0, 1),
+    "error_norm": Array(("T", "N"), "statistic", "‖p − y‖₂", 0, math.sqrt(2)),
+    "margin": Array(("T", "N"), "statistic", "p_y − max over k ≠ y of p_k", -1, 1),
     "logit_margin": Array(("T", "N"), "real", "the same of the logits"),
-    "target_prob": Array(("T", "N"), "real", "p_y"),
-    "entropy": Array(("T", "N"), "real", "−Σ p ln p"),
-    "correct": Array(("T", "N"), "boolean", "whether the prediction is the label"),
-    "logits": Array(("N", "C"), "real", "of the scoring model, evaluation mode"),
-    "final_probs": Array(("N", "C"), "probability", "softmax of `logits`"),
+    "target_prob": Array(("T", "N"), "statistic", "p_y", 0, 1),
+    "entropy": Array(("T", "N"), "statistic", "−Σ p ln p", 0, math.log),
+    "correct": Array(("T", "N"), "boolean", "whether the prediction is the label", 0, 1),
+    "logits": Array(("N", "C"), "logit", "of the scoring model, evaluation mode"),
+    "final_probs": Array(("N", "C"), "probability", "softmax of `logits`", 0, 1),
     "features": Array(("N", "D"), "real", "penultimate features of the scoring model"),
     "gradients": Array(("N", "G"), "real", "of each sample's loss"),
-    "gradient_norms": Array(("R", "N"), "size", "‖∇ℓ‖₂ under independently trained models"),
-    "perturbations": Array(("N",), "size", "squared L2 norm of the smallest adversarial one"),
+    "gradient_norms": Array(
+        ("R", "N"), "real", "‖∇ℓ‖₂ under independently trained models", 0, math.inf
+    ),
+    "perturbations": Array(
+        ("N",), "real", "squared L2 norm of the smallest adversarial one", 0, math.inf
+    ),
     "similarity": Array(("N", "N"), "real", "between samples"),
     "val_features": Array(("V", "D"), "real", "features of the validation samples"),
-    "val_probs": Array(("V", "C"), "probability", "softmax outputs for them"),
+    "val_probs": Array(("V", "C"), "probability", "softmax outputs for them", 0, 1),
     "val_labels": Array(("V",), "integer", "their classes"),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
 }
@@ -59,9 +76,6 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "gradient_norms": (("gradients",),),
     "similarity": (("gradients",),),
 }
-
-COMPUTED = ("gradient_norms", "perturbations")
-"""Arrays that a surrogate's training does not leave behind: the stage `evidence` computes them."""
 
 
 def per_epoch(name: str) -> bool:

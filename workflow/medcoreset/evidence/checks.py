@@ -1,14 +1,25 @@
 """What evidence must be like. Each check raises a UserError that names the array and what is wrong."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import ARRAYS
+from medcoreset.evidence.arrays import ARRAYS, LARGEST
 
 # float16 probabilities of a thousand classes add up to 1 within this.
 TOLERANCE = 0.02
+
+# A label beyond these, where nothing says how many classes there are, is a number of something else.
+CLASSES = 2**20
+
+BOTH = "of two classes save both columns, 1 − p and p"
+
+# Rows that are looked at to say what they look like.
+SAMPLE = 1000
+
+# Where a block lies in an array: along each axis a range, or the numbers themselves.
+Place = tuple[slice | np.ndarray, ...]
 
 
 def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
@@ -18,8 +29,8 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     """
     found: dict[str, tuple[int, str]] = {}
     for name in sorted(arrays, key=list(ARRAYS).index):
-        array, (shape, kind, _) = arrays[name], ARRAYS[name]
-        _check_type(source, name, array, kind)
+        array, shape = arrays[name], ARRAYS[name].shape
+        _check_type(source, name, array, ARRAYS[name].kind)
         if array.ndim != len(shape):
             raise UserError(
                 f"{source}: {name} has shape {array.shape}, but it is to be ({', '.join(shape)})"
@@ -27,11 +38,14 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         for symbol, size in zip(shape, array.shape, strict=True):
             first, where = found.setdefault(symbol, (size, name))
             if size != first:
+                turned = ""
+                if first in array.shape:
+                    turned = f", as is axis {array.shape.index(first)} here: transposed?"
                 raise UserError(
                     f"{source}: {name} has shape {array.shape}, to be ({', '.join(shape)}), "
-                    f"but {symbol} is {first} in {where}"
+                    f"but {symbol} is {first} in {where}{turned}"
                 )
-    for symbol in "NTCR":
+    for symbol in "NTCRDGV":
         if symbol in found and found[symbol][0] == 0:
             raise UserError(f"{source}: {found[symbol][1]} is empty")
     return {symbol: size for symbol, (size, _) in found.items()}
@@ -55,11 +69,13 @@ def indices(source: str, arrays: Mapping[str, np.ndarray], size: Mapping[str, in
     ):
         if name not in arrays or not arrays[name].size:
             continue
-        array, limit = arrays[name], size.get(symbol)
+        array, limit = arrays[name], size.get(symbol, CLASSES if symbol == "C" else None)
         wrong = array < 0 if limit is None else (array < 0) | (array >= limit)
         if wrong.any():
             where = int(np.flatnonzero(wrong)[0])
             allowed = "0 or more" if limit is None else f"0 to {limit - 1} ({limit} {what})"
+            if size.get(symbol) == 1:
+                allowed += f"; {BOTH}"
             raise UserError(
                 f"{source}: {name}[{where}] is {array[where]}, out of range: allowed are {allowed}"
             )
@@ -67,56 +83,147 @@ def indices(source: str, arrays: Mapping[str, np.ndarray], size: Mapping[str, in
             raise UserError(f"{source}: preselected names a sample twice")
 
 
-def values(source: str, arrays: Mapping[str, np.ndarray], names: Iterable[str]) -> None:
-    """Check that reals are finite and that probabilities are ones, wherever `seen` is true."""
-    for name in names:
-        kind = ARRAYS[name].kind
-        if kind in ("integer", "boolean"):
-            continue
-        check = _CHECKS[kind]
-        per_epoch = ARRAYS[name].shape[0] == "T"
-        if not per_epoch:
-            check(f"{source}: {name}", np.asarray(arrays[name]))
-            continue
-        for epoch, rows in enumerate(arrays[name]):
-            seen = arrays["seen"][epoch].astype(bool) if "seen" in arrays else ...
-            check(f"{source}: {name}[{epoch}]", np.asarray(rows)[seen])
+def values(
+    source: str,
+    name: str,
+    block: np.ndarray,
+    *,
+    at: Place = (),
+    seen: np.ndarray | None = None,
+    classes: int | None = None,
+) -> None:
+    """Raise a UserError unless the values of a block of an array are what the array holds.
 
-
-def _finite(where: str, array: np.ndarray) -> None:
-    if np.isnan(array).any():
-        raise UserError(f"{where} has NaN")
-    if np.isinf(array).any():
-        raise UserError(f"{where} has infinite values")
-
-
-def _size(where: str, array: np.ndarray) -> None:
-    if np.isnan(array).any():
-        raise UserError(f"{where} has NaN")
-    if array.size and array.min() < 0:
-        raise UserError(f"{where} has negative values")
-
-
-def _probability(where: str, array: np.ndarray) -> None:
-    _finite(where, array)
-    p = array.astype(np.float32)
-    if p.size and (p.min() < -TOLERANCE or np.abs(p.sum(axis=-1) - 1).max() > TOLERANCE):
-        raise UserError(f"{where} has rows that are not probabilities: they must add up to 1")
-
-
-def _log_probability(where: str, array: np.ndarray) -> None:
-    if np.isnan(array).any():
-        raise UserError(f"{where} has NaN")
-    total = np.exp(array.astype(np.float32)).sum(axis=-1)
-    if total.size and np.abs(total - 1).max() > TOLERANCE:
+    `block` lies `at` a place of the array, axis by axis (left out: from 0 on), and has whole rows of
+    distributions. Where `seen`, of the block's first axes, is false, values do not matter. `classes`
+    is C, if it is known.
+    """
+    kind = ARRAYS[name].kind
+    if kind == "integer" or block.dtype == bool or not block.size:
+        return
+    if kind in ("probability", "log_probability"):
+        with np.errstate(over="ignore"):
+            p = block.astype(np.float32, copy=False)
+            p = np.exp(p) if kind == "log_probability" else p
+        distributions(source, name, block, p, at=at, seen=seen)
+        return
+    low, high = bounds(name, classes)
+    # Both reductions are NaN if a value is.
+    if not (float(block.min()) >= low and float(block.max()) <= high):
+        numbers = block.astype(np.float64)
+        _refuse(source, name, block, ~((numbers >= low) & (numbers <= high)), at, seen)
+    if kind == "logit" and _unlike(block.astype(np.float32, copy=False)) is None:
         raise UserError(
-            f"{where} has rows that are not log-probabilities: their exponentials must add up to 1"
+            f"{source}: all rows of {name} are from 0 to 1 and add up to 1: these look like "
+            "probabilities, to be saved as final_probs"
         )
 
 
-_CHECKS: dict[str, Callable[[str, np.ndarray], None]] = {
-    "real": _finite,
-    "size": _size,
-    "probability": _probability,
-    "log_probability": _log_probability,
-}
+def distributions(
+    source: str,
+    name: str,
+    block: np.ndarray,
+    p: np.ndarray,
+    *,
+    at: Place = (),
+    seen: np.ndarray | None = None,
+) -> None:
+    """Raise a UserError unless rows of p (…, C), which `block` stands for, are distributions.
+
+    `p` is float32; `block` is what the array holds, itself or its logarithm, and the rest is as in
+    `values`.
+    """
+    wrong = _unlike(p)
+    if wrong is not None:
+        _refuse(source, name, block, wrong, at, seen)
+
+
+def bounds(name: str, classes: int | None = None) -> tuple[float, float]:
+    """Return the least and the greatest value that an array may have; C may be unknown."""
+    _, kind, _, low, high = ARRAYS[name]
+    if callable(high):
+        high = np.inf if classes is None else high(classes)
+    slack = TOLERANCE if kind == "statistic" else 0.0
+    return low - slack, high + slack
+
+
+def _unlike(p: np.ndarray) -> np.ndarray | None:
+    """Return which rows of p (…, C) are no distributions, or None if all are.
+
+    It goes through p twice, since all evidence passes here: a product, because numpy's sum is slow
+    over short rows, and a minimum. Both are NaN if a value is.
+    """
+    if not p.size:
+        return None
+    with np.errstate(all="ignore"):
+        totals = np.asarray(p) @ np.ones(p.shape[-1], np.float32)
+        positive = p.min() >= -TOLERANCE
+        if positive and abs(totals.min() - 1) <= TOLERANCE and abs(totals.max() - 1) <= TOLERANCE:
+            return None
+        wrong = ~(np.abs(totals - 1) <= TOLERANCE)
+        return wrong if positive else wrong | ~(p.min(axis=-1) >= -TOLERANCE)
+
+
+def _refuse(
+    source: str,
+    name: str,
+    block: np.ndarray,
+    wrong: np.ndarray,
+    at: Place,
+    seen: np.ndarray | None,
+) -> None:
+    """Raise a UserError that names the first of the `wrong` values or rows that were seen."""
+    if seen is not None:
+        wrong = wrong & seen
+    if not wrong.any():
+        return
+    first = np.unravel_index(wrong.argmax(), wrong.shape)
+    where = ", ".join(str(_number(at, axis, int(i))) for axis, i in enumerate(first))
+    values = np.asarray(block[first], dtype=np.float64)
+    if np.isnan(values).any():
+        reason = "has NaN"
+    elif np.isposinf(values).any() or (np.isneginf(values).any() and ARRAYS[name].low > -np.inf):
+        reason = "has infinite values"
+    elif wrong.ndim < block.ndim:
+        reason = _odd_rows(name, np.asarray(block[wrong][:SAMPLE], dtype=np.float64))
+    else:
+        reason = f"is {values:g}, but {ARRAYS[name].meaning} is {_allowed(name)}"
+    raise UserError(f"{source}: {name}[{where}] {reason}")
+
+
+def _number(at: Place, axis: int, i: int) -> int:
+    """Return the number in the array of what is number i along an axis of the block."""
+    part = at[axis] if axis < len(at) else slice(0, None)
+    return (part.start or 0) + i if isinstance(part, slice) else int(part[i])
+
+
+def _allowed(name: str) -> str:
+    _, kind, _, low, high = ARRAYS[name]
+    if kind == "boolean":
+        return "0 or 1"
+    if callable(high):
+        return f"from {low:g} to the logarithm of the number of classes"
+    if high < LARGEST:
+        return f"from {low:g} to {high:g}"
+    return "0 or more" if low == 0 else f"from {low:.2g} to {high:.2g}, what float32 holds"
+
+
+def _odd_rows(name: str, rows: np.ndarray) -> str:
+    """Return what rows (n, C) that are no distributions look like, and what to do about it."""
+    total = rows[0].sum()
+    if ARRAYS[name].kind == "log_probability":
+        must = "are not log-probabilities: their exponentials must add up to 1"
+        if _unlike(rows) is None:
+            return f"and other rows {must} (they look like probabilities, to be saved as probs)"
+        return f"and other rows {must} (logits become so by log_softmax)"
+    if rows.shape[1] == 1:
+        return f"is {total:.4g}, but there is one class, whose probability is 1; {BOTH}"
+    must = f"adds up to {total:.4g}; rows of probabilities are not negative and must add up to 1"
+    if rows.min() >= 0 and (np.abs(rows.sum(axis=-1) - 100) <= 100 * TOLERANCE).all():
+        return f"{must} (these look like percentages, to be divided by 100)"
+    with np.errstate(over="ignore"):
+        if rows.max() <= 0 and _unlike(np.exp(rows)) is None:
+            return f"{must} (these look like log-probabilities: take their exponentials)"
+    if rows.min() < 0 or rows.max() > 1 + TOLERANCE:
+        return f"{must} (these look like logits: take their softmax)"
+    return f"{must} (sigmoids of several classes do not: take a softmax)"

@@ -1,18 +1,19 @@
 """Evidence about the training samples: read lazily, checked, and completed from what there is."""
 
 import copy
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.evidence import checks
+from medcoreset.evidence.alignment import by_chance
 from medcoreset.evidence.arrays import ARRAYS, RECIPES
 from medcoreset.evidence.statistics import STATISTICS, softmax
 from medcoreset.provenance import check_file, sealed_files
+from medcoreset.reading import file_of, map_npy, open_npz
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +23,17 @@ Missing = Literal["masked", "zero"]
 # Values of the dynamics in memory at a time: 32 MB of float64, whatever N, T and C are.
 BLOCK = 2**22
 
+EVIDENCE = "evidence, an .npz file or a folder of .npy files without pickles"
+AN_ARRAY = "an array without pickles"
+
 
 class Evidence:
     """What methods look at, about N samples.
 
     `evidence[name]` is one of the arrays of `ARRAYS`, whole; `over_epochs` streams the per-epoch
     statistics, which are derived from `probs` or `log_probs` if they are not there themselves.
-    Arrays in memory are checked when they arrive, memory-mapped ones where they are read.
+    Arrays in memory are checked when they arrive, memory-mapped ones where they are read, block by
+    block: what is used is checked once, and what is not used is not read.
 
     `missing` says what a statistic is in an epoch that did not record the sample: `masked` leaves
     the epoch out for that sample; `zero` scores it 0, as EVA's authors do.
@@ -55,9 +60,12 @@ class Evidence:
         self._rows: np.ndarray | None = None
         # Files and their digests, which are compared once, where an array is first read.
         self._sealed: dict[str, tuple[Path, str]] = {}
+        self._asked = False
         checks.indices(name, self._arrays, self._sizes)
-        in_memory = [key for key, array in self._arrays.items() if not _is_mapped(array)]
-        checks.values(name, self._arrays, in_memory)
+        self._unknown = [key for key in arrays if key not in ARRAYS]
+        self._checked = {key for key, array in self._arrays.items() if not _is_mapped(array)}
+        for key in self._checked:
+            self._check_whole(key)
 
     @classmethod
     def load(cls, *paths: str | Path, name: str | None = None, **how: Any) -> "Evidence":
@@ -67,16 +75,28 @@ class Evidence:
         evidence cannot be.
         """
         arrays: dict[str, np.ndarray] = {}
+        unknown: list[str] = []
+        sealed: dict[str, tuple[Path, str]] = {}
         for path in map(Path, paths):
-            found = _read_folder(path) if path.is_dir() else _read_npz(path)
+            found, others = _read_folder(path) if path.is_dir() else _read_npz(path)
             if not found:
-                raise UserError(f"{path} holds no evidence (known arrays: {', '.join(ARRAYS)})")
+                raise UserError(
+                    f"{path} holds no evidence, but {', '.join(others[:5]) or 'nothing'} "
+                    f"(known arrays: {', '.join(ARRAYS)})"
+                )
             arrays |= found
+            sealed |= {
+                Path(file).stem: (path / file, sha256)
+                for file, sha256 in sealed_files(path).items()
+            }
+            unknown += others
+        # Read at once, all others where they are used.
+        for key in ("labels", "val_labels", "preselected"):
+            if key in sealed:
+                check_file(*sealed.pop(key))
         evidence = cls(arrays, name=name or str(paths[0]), **how)
-        for path in map(Path, paths):
-            for file, sha256 in sealed_files(path).items():
-                evidence._sealed[Path(file).stem] = (path / file, sha256)
-        evidence._verify("labels")
+        evidence._sealed = sealed
+        evidence._unknown = unknown
         return evidence
 
     def __len__(self) -> int:
@@ -158,10 +178,10 @@ class Evidence:
         if name == "preselected":
             return self.preselected
         if name in self._arrays:
-            self._verify(name)
             array = self._of_samples(name)
-            if _is_mapped(array):
-                checks.values(self.name, {name: array}, [name])
+            if name not in self._checked:
+                self._check_whole(name)
+                self._checked.add(name)
             return array.astype(np.int64) if name == "labels" else array
         if name == "final_probs" and "logits" in self._arrays:
             return softmax(self["logits"])
@@ -189,6 +209,7 @@ class Evidence:
         part = copy.copy(self)
         indices = np.asarray(indices)
         part._rows = indices if self._rows is None else self._rows[indices]
+        part._checked = set(self._checked)
         return part
 
     def over_epochs(
@@ -205,13 +226,17 @@ class Evidence:
         recorded is NaN, or 0 under `missing: zero` (but `correct`, which is no score, stays NaN).
         """
         self.require(statistic)
+        self._ask_about_order(statistic)
         epochs = slice(start, self.epochs if stop is None else stop)
-        return np.concatenate(
+        found = np.concatenate(
             [
                 reduce(self._block(statistic, epochs, part))
                 for part in self._blocks(epochs, statistic)
             ]
         )
+        if epochs == slice(0, self.epochs):
+            self._checked.add(self._source(statistic))
+        return found
 
     def _blocks(self, epochs: slice, statistic: str) -> Iterator[slice]:
         width = (epochs.stop - epochs.start) * (
@@ -222,15 +247,16 @@ class Evidence:
             yield slice(first, min(first + size, len(self)))
 
     def _block(self, statistic: str, epochs: slice, part: slice) -> np.ndarray:
-        rows = part if self._rows is None else self._rows[part]
-        self._verify("seen")
+        place = epochs, part if self._rows is None else self._rows[part]
+        seen = self._seen(place)
         if statistic in self._arrays:
-            self._verify(statistic)
-            values = self._arrays[statistic][epochs, rows]
+            values = self._array(statistic)[place]
+            if statistic not in self._checked:
+                self._check(statistic, values, place, seen)
         else:
-            values = self._derive(statistic, epochs, rows)
+            values = self._derive(statistic, place, seen)
         values = values.astype(np.float64)
-        unseen = ~self._arrays["seen"][epochs, rows].astype(bool) if "seen" in self._arrays else []
+        unseen = [] if seen is None else ~seen
         values[unseen] = 0
         if np.isnan(values).any():
             raise UserError(f"{self.name}: {statistic} has NaN in epochs that are marked as seen")
@@ -238,22 +264,83 @@ class Evidence:
             values[unseen] = np.nan
         return values
 
-    def _derive(self, statistic: str, epochs: slice, rows: slice | np.ndarray) -> np.ndarray:
-        labels = self._arrays["labels"][rows]
-        source = "log_probs" if "log_probs" in self._arrays else "probs"
-        self._verify(source)
-        p = self._arrays[source][epochs, rows].astype(np.float32)
-        if source == "log_probs" and statistic != "logit_margin":
-            p = np.exp(p)
-        return STATISTICS[statistic](p, labels)
+    def _derive(self, statistic: str, place: checks.Place, seen: np.ndarray | None) -> np.ndarray:
+        source = self._source(statistic)
+        block = self._array(source)[place]
+        # What is not seen may be anything; of logarithms, float32 makes −∞ of what is near it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            p = block.astype(np.float32)
+            if source == "log_probs" and (
+                statistic != "logit_margin" or source not in self._checked
+            ):
+                logarithms, p = p, np.exp(p)
+            if source not in self._checked:
+                checks.distributions(self.name, source, block, p, at=place, seen=seen)
+            if statistic == "logit_margin":
+                p = p if source in self._checked else logarithms
+            return STATISTICS[statistic](p, self._arrays["labels"][place[1]])
 
-    def _verify(self, name: str) -> None:
-        """Raise UserError if the file that an array is read from is not as it was written."""
+    def _ask_about_order(self, statistic: str) -> None:
+        """Tell the user, once, if predictions look like those of other samples."""
+        derived = statistic not in self._arrays
+        if self._asked or not derived or self._rows is not None or self.epochs < 2:
+            return
+        self._asked, source = True, self._source(statistic)
+        seen = self._seen((slice(self.epochs - 1, None), slice(None)))
+        rows = slice(None) if seen is None else seen[0]
+        p = np.asarray(self._array(source)[-1][rows], dtype=np.float32)
+        with np.errstate(all="ignore"):
+            p = np.exp(p) if source == "log_probs" else p
+            if by_chance(p, self._arrays["labels"][rows].astype(np.int64)):
+                say(
+                    f"{self.name}: in the last epoch, {source} fits the labels no better than "
+                    "predictions of other samples would; in all epochs rows are to be in the order "
+                    "of the labels, not in that of a shuffled loader"
+                )
+
+    def _source(self, statistic: str) -> str:
+        """Return the array that a per-epoch statistic is read from."""
+        if statistic in self._arrays:
+            return statistic
+        return "log_probs" if "log_probs" in self._arrays else "probs"
+
+    def _seen(self, place: checks.Place) -> np.ndarray | None:
+        """Return what was seen at a place of (T, N), or None if everything was."""
+        if "seen" not in self._arrays:
+            return None
+        block = self._array("seen")[place]
+        if "seen" not in self._checked:
+            self._check("seen", block, place)
+        return block.astype(bool)
+
+    def _check_whole(self, name: str) -> None:
+        """Check an array of the samples that there are; epoch by epoch if it has any."""
+        array, shape = self._of_samples(name), ARRAYS[name].shape
+        everything = slice(0, None)
+        rows = everything if self._rows is None else self._rows
+        place = tuple(rows if symbol == "N" else everything for symbol in shape)
+        if shape[0] != "T":
+            self._check(name, array, place)
+            return
+        for epoch in range(len(array)):
+            one = slice(epoch, epoch + 1)
+            seen = None if name == "seen" else self._seen((one, rows))
+            self._check(name, array[one], (one, *place[1:]), seen)
+
+    def _check(
+        self, name: str, block: np.ndarray, place: checks.Place, seen: np.ndarray | None = None
+    ) -> None:
+        classes = self._sizes.get("C")
+        checks.values(self.name, name, block, at=place, seen=seen, classes=classes)
+
+    def _array(self, name: str) -> np.ndarray:
+        """Return an array, the first time if its file is as it was written, else raise UserError."""
         if name in self._sealed:
             check_file(*self._sealed.pop(name))
+        return self._arrays[name]
 
     def _of_samples(self, name: str) -> np.ndarray:
-        array = self._arrays[name]
+        array = self._array(name)
         if self._rows is not None:
             for axis, symbol in enumerate(ARRAYS[name].shape):
                 if symbol == "N":
@@ -263,36 +350,34 @@ class Evidence:
     def _lacks(self, name: str) -> UserError:
         ways = [" and ".join(ingredients) for ingredients in RECIPES.get(name, ())]
         there = ", ".join(key for key in ARRAYS if key in self._arrays)
-        return UserError(f"{self.name} lacks {' or '.join([name, *ways])} (it has {there})")
+        unknown = f"; unknown: {', '.join(self._unknown)}" if self._unknown else ""
+        return UserError(
+            f"{self.name} lacks {' or '.join([name, *ways])} (it has {there or 'nothing'}{unknown})"
+        )
 
 
 def _is_mapped(array: np.ndarray) -> bool:
     return isinstance(array, np.memmap)
 
 
-def _read_folder(path: Path) -> dict[str, np.ndarray]:
-    files = [path / f"{key}.npy" for key in ARRAYS]
-    return {file.stem: _read_npy(file) for file in files if file.is_file()}
+Found = tuple[dict[str, np.ndarray], list[str]]
 
 
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is not a .npy file without pickles: {error}") from error
+def _read_folder(path: Path) -> Found:
+    """Return the arrays of a folder, memory-mapped, and the names of what evidence does not know."""
+    names = sorted(file.stem for file in path.glob("*.npy"))
+    known = [name for name in ARRAYS if name in names]
+    return {name: map_npy(path / f"{name}.npy", AN_ARRAY) for name in known}, [
+        name for name in names if name not in ARRAYS
+    ]
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise UserError(f"evidence {path} does not exist")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"evidence {path} is not an .npz file")
-    arrays = {}
-    with np.load(path, allow_pickle=False) as archive:
-        for key in archive.files:
-            if key in ARRAYS:
-                try:
-                    arrays[key] = archive[key]
-                except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                    raise UserError(f"{path}: {key} cannot be read: {error}") from error
-    return arrays
+def _read_npz(path: Path) -> Found:
+    """Return the arrays of an `.npz`, and the names of what evidence does not know: it is not read."""
+    with open_npz(path, EVIDENCE) as archive:
+        found = {}
+        for name in archive.files:
+            if name in ARRAYS:
+                with file_of(f"{path}: {name}", AN_ARRAY):
+                    found[name] = archive[name]
+        return found, [name for name in archive.files if name not in ARRAYS]

@@ -14,6 +14,8 @@ from medcoreset.reading import file_of, read_json
 from medcoreset.training.data import Split, resident
 from medcoreset.training.options import TrainingOptions
 
+WHAT = "of the folder of a trained surrogate"
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -32,18 +34,20 @@ def load(folder: Path, dataset: Dataset, device: torch.device) -> Surrogate:
 
     Raises UserError if the folder holds none, or one of other data.
     """
-    what = "the folder of a trained surrogate"
-    metrics = read_json(folder / "metrics.json", "the metrics of a trained surrogate")
-    with file_of(folder, what):
-        run, options = metrics["run"], TrainingOptions.from_mapping(metrics["training"])
-        check_file(folder / "model.pt", metrics["files"]["model.pt"])
-        state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
+    metrics = read_json(folder / "metrics.json", WHAT)
+    with file_of(folder / "metrics.json", WHAT):
+        run = {name: metrics["run"][name] for name in ("dataset", "dataset_sha256", "network")}
+        training = TrainingOptions.from_mapping(metrics["training"])
+        sha256 = metrics["files"]["model.pt"]
     if run["dataset_sha256"] != dataset.sha256:
         raise UserError(f"{folder} was trained on {run['dataset']}, not on this {dataset.name}")
-    data = resident(dataset, options, device)
+    check_file(folder / "model.pt", sha256)
+    data = resident(dataset, training, device)
     network = build(
         run["network"], channels=data.channels, classes=data.classes, image_size=data.image_size
     )
-    network.load_state_dict(state)
+    with file_of(folder / "model.pt", WHAT):
+        state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
+        network.load_state_dict(state)
     network.requires_grad_(False).eval()
     return Surrogate(network.to(device=device, memory_format=torch.channels_last), data.train)

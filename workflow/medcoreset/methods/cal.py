@@ -5,8 +5,8 @@ import numpy as np
 from medcoreset.evidence import Evidence
 from medcoreset.methods.dissimilarity import floored, nearest, squared_euclidean
 from medcoreset.methods.greedy import rounded
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
+from medcoreset.options import Range
 
 if TYPE_CHECKING:
     from torch import Tensor

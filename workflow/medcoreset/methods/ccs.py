@@ -4,8 +4,8 @@ from typing import Annotated
 import numpy as np
 
 from medcoreset.methods.aum import aum
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import picking
+from medcoreset.options import Range
 
 
 @picking(

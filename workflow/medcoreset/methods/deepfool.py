@@ -1,9 +1,6 @@
-from typing import Annotated
-
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
 
 
@@ -17,10 +14,6 @@ from medcoreset.methods.registry import ranking
     balance="class",
     departs="code of DeepCore fails on a CPU",
 )
-def deepfool(evidence: Evidence, *, max_iterations: Annotated[int, Range(1)] = 50) -> np.ndarray:
-    """Rate a sample by the squared norm of the smallest perturbation that changes its prediction.
-
-    `max_iterations` is that of the search which made the perturbations, `medcoreset evidence
-    perturbations --max-iterations`; it identifies them and changes nothing here.
-    """
+def deepfool(evidence: Evidence) -> np.ndarray:
+    """Rate a sample by the squared norm of the smallest perturbation that changes its prediction."""
     return evidence["perturbations"].astype(np.float64)

@@ -5,8 +5,8 @@ import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence, statistics
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
+from medcoreset.options import Range
 
 Statistic = Literal["variance", "mean"]
 Combine = Literal["sum", "normalized"]

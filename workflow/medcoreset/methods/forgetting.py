@@ -31,18 +31,24 @@ def forgetting(evidence: Evidence, *, never_learned: Literal["0", "inf"] = "0") 
     before the first record is wrong, so that the first mistake forgets nothing. `never_learned` is
     the score of a sample that is wrong in every record.
     """
+    check_epochs(evidence.epochs)
     scores = evidence.over_epochs("correct", events)
     if never_learned == "inf":
         learned = evidence.over_epochs("correct", lambda correct: (correct == 1).any(axis=0))
-        scores[~learned] = np.inf
-    return scores
+        scores[~learned & ~np.isnan(scores)] = np.inf
+    # A sample without any record has no score, unless missing records are to score 0.
+    return np.nan_to_num(scores, nan=0, posinf=np.inf) if evidence.missing == "zero" else scores
 
 
 def events(correct: np.ndarray) -> np.ndarray:
-    """Return the number of falls from 1 to 0 in correct (T, B), passing over NaN, float64 (B,)."""
+    """Return the number of falls from 1 to 0 in correct (T, B), passing over NaN, float64 (B,).
+
+    Of nothing but NaN it is NaN.
+    """
     count = np.zeros(correct.shape[1])
     learned = np.zeros(correct.shape[1], dtype=bool)
     for record in correct:
         count += learned & (record == 0)
         learned = (record == 1) | (learned & np.isnan(record))
+    count[np.isnan(correct).all(axis=0)] = np.nan
     return count

@@ -4,8 +4,8 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.greedy import first_best, shuffled
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import Picks, selecting
+from medcoreset.options import Range
 
 if TYPE_CHECKING:
     from torch import Tensor

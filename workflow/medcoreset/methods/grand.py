@@ -1,10 +1,7 @@
-from typing import Annotated, Literal
-
 import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import ranking
 
 
@@ -19,18 +16,11 @@ from medcoreset.methods.registry import ranking
     departs="code of DeepCore divides a sample's gradient by the length of the batch it fell in, so "
     "that those of the last, shorter batch score higher",
 )
-def grand(
-    evidence: Evidence,
-    *,
-    layers: Literal["last", "all"] = "last",
-    models: Annotated[int, Range(1, unit="surrogates")] = 10,
-) -> np.ndarray:
+def grand(evidence: Evidence, *, layers: str) -> np.ndarray:
     """Average ‖∇ℓ‖₂ over independently trained models (10 in the papers).
 
-    `layers` says of which parameters: those of the last layer or all, as `medcoreset evidence
-    gradient_norms --layers` computed `gradient_norms`; `models` is how many surrogates the workflow
-    trains for it, with consecutive seeds. In their absence the one model whose
-    `gradients` are given is taken and, for the last layer, the one with `features` and outputs.
+    In the absence of `gradient_norms` the one model whose `gradients` are given is taken and, for
+    the last of the `layers`, the one with `features` and outputs.
     """
     if evidence.given("gradient_norms"):
         return evidence["gradient_norms"].astype(np.float64).mean(axis=0)

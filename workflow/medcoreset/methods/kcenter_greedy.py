@@ -4,9 +4,9 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.dissimilarity import squared_euclidean
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import selecting
 from medcoreset.methods.traversal import traverse
+from medcoreset.options import Range
 
 
 @selecting(

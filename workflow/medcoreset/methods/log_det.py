@@ -2,10 +2,11 @@ from typing import Annotated
 
 import numpy as np
 
+from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.methods.greedy import first_best, shuffled
-from medcoreset.methods.options import Range
 from medcoreset.methods.registry import selecting
+from medcoreset.options import Range
 
 
 @selecting(
@@ -27,7 +28,8 @@ def log_det(
     """Greedily maximise log det (S + r·I) of the picks, with s = ½ + ½ cos of last-layer gradients.
 
     Each pick is the one of largest gain; of equal gains, a random one. The gain is the logarithm of
-    a sample's variance, given the picks, in a Gaussian process of covariance S + r·I.
+    a sample's variance, given the picks, in a Gaussian process of covariance S + r·I. Raises
+    UserError if a given similarity cannot be a covariance.
     """
     import torch
 
@@ -44,6 +46,11 @@ def log_det(
     while len(picks) < count:
         done = len(picks)
         pick = int(given[done]) if done < len(given) else first_best(variance, scale)
+        # What is left of a variance is never below 0, but for rounding; NaN is no number at all.
+        if not float(variance[pick]) >= -scale:
+            raise UserError(
+                f"log_det: {evidence.name}: similarity is to be a covariance, positive semi-definite"
+            )
         row = kernel.rows(torch.tensor([pick]))[0] - factor[:done, pick] @ factor[:done]
         # Of a pick that those before determine, rounding may leave nothing or less.
         row /= variance[pick].clamp_min(torch.finfo(row.dtype).eps * scale).sqrt()

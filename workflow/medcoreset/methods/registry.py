@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from medcoreset.errors import UserError
-from medcoreset.methods.options import Option, options_of
+from medcoreset.options import Option, options_of, parse_all, taken_by
+from medcoreset.producers.registry import PRODUCERS
 
 Balance = Literal["global", "class"]
 Keep = Literal["highest", "lowest"]
@@ -37,6 +38,8 @@ class Method:
     """A registered method. Exactly one of `score` (with or without `pick`) and `select` is set.
 
     `needs` names the arrays of evidence, or is a function of the options that returns their names.
+    `options` are the parameters that the function has, `taken` by name, and those of the producers
+    of the arrays; a parameter without a default is an option of a producer, which declares it.
     `keep` says which end of the scores is kept first (None: `pick` decides). `departs` says where
     well-known public code computes something else. `check_epochs(epochs, **options)`, if set,
     raises a UserError when the training dynamics are too short for the options.
@@ -49,11 +52,11 @@ class Method:
     cost: str
     needs: Needs
     options: dict[str, Option]
+    taken: frozenset[str]
     source: Path
     balance: Balance = "global"
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
-    score_options: frozenset[str] = frozenset()
     keep: Keep | None = None
     pick: Callable[..., np.ndarray] | None = None
     select: Callable[..., Picks | np.ndarray] | None = None
@@ -77,29 +80,27 @@ class Method:
 
     def defaults(self) -> dict[str, Any]:
         """Return the default of every option."""
-        return {name: option.default for name, option in self.options.items()}
+        return _defaults(self.options)
 
     def parse_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options, those in `given` parsed and the others at their defaults.
 
         Raises UserError for an unknown option or a value that is not allowed.
         """
-        values = self.defaults()
-        for name, value in given.items():
-            if name not in self.options:
-                allowed = ", ".join(self.options) or "none"
-                raise UserError(f"{self.name}: unknown option {name!r} (its options: {allowed})")
-            try:
-                values[name] = self.options[name].parse(value)
-            except (ValueError, KeyError):
-                raise UserError(
-                    f"{self.name}: {name} is {value!r}, allowed: {self.options[name].allowed}"
-                ) from None
-        return values
+        return parse_all(self.name, self.options, given)
+
+    @property
+    def score_options(self) -> frozenset[str]:
+        """Return the names of the options that the scores depend on, if there are scores."""
+        return frozenset(self.options) - (self.taken if self.pick else frozenset())
 
     def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that the scores depend on."""
         return {name: value for name, value in options.items() if name in self.score_options}
+
+    def passed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the options that the method's function takes."""
+        return {name: value for name, value in options.items() if name in self.taken}
 
 
 METHODS: dict[str, Method] = {}
@@ -166,12 +167,24 @@ def _register(name: str, function: Callable[..., Any], **fields: Any) -> None:
     if name in METHODS:
         raise ValueError(f"two methods are named {name}: {METHODS[name].source} and {source}")
     options = options_of(function)
+    needs = fields.get("needs", ())
+    arrays = needs(**_defaults(options)) if callable(needs) else needs
+    for array in arrays:
+        if array in PRODUCERS:
+            options |= PRODUCERS[array].asked
+    taken = taken_by(function)
+    if undeclared := taken - set(options):
+        raise TypeError(f"method {name}: {', '.join(sorted(undeclared))} has no default")
     METHODS[name] = Method(
         name=name,
         label=fields.pop("label", name),
         summary=inspect.getdoc(function).partition("\n")[0],
         options=options,
-        score_options=frozenset(options if "pick" not in fields else ()),
+        taken=taken,
         source=source,
         **fields,
     )
+
+
+def _defaults(options: Mapping[str, Option]) -> dict[str, Any]:
+    return {name: option.default for name, option in options.items()}

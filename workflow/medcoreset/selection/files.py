@@ -1,13 +1,11 @@
 """The files of scores, window scores and coresets (`.npz` without pickles)."""
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,39 +47,6 @@ def write_coresets(
         os.replace(made, folder)
 
 
-@dataclass(frozen=True)
-class Coreset:
-    """A coreset as its file has it: indices (M,), weights (M,) or None, and what it was made from."""
-
-    indices: np.ndarray
-    weights: np.ndarray | None
-    dataset_sha256: str
-    recipe: str
-
-    @property
-    def sha256(self) -> str:
-        """Return the SHA-256 of indices and weights, in the order of picking."""
-        return coreset_digest(self.indices, self.weights)
-
-
-def coreset_digest(indices: np.ndarray, weights: np.ndarray | None) -> str:
-    """Return the SHA-256 of a coreset's indices and weights, in the order of picking."""
-    found = hashlib.sha256(np.ascontiguousarray(indices, "<i8").tobytes())
-    if weights is not None:
-        found.update(np.ascontiguousarray(weights, "<f8").tobytes())
-    return found.hexdigest()
-
-
-def read_coreset(path: str | Path) -> Coreset:
-    """Return the coreset that `write_coresets` wrote for a seed; UserError if it is no such file."""
-    arrays = read_npz(path, "a coreset file")
-    if missing := [name for name in ("indices", "dataset_sha256") if name not in arrays]:
-        raise UserError(f"{path} is not a coreset file: it has no {', '.join(missing)}")
-    # One that was written by hand has no recipe.
-    texts = {name: str(arrays.get(name, "")) for name in ("dataset_sha256", "recipe")}
-    return Coreset(arrays["indices"], arrays.get("weights"), **texts)
-
-
 def write_scores(
     path: str | Path,
     scores: np.ndarray,
@@ -96,11 +61,18 @@ def write_scores(
 
 
 def read_scores(
-    path: str | Path, method: str, options: Mapping[str, Any], dataset: str, recipe: str
+    path: str | Path,
+    method: str,
+    options: Mapping[str, Any],
+    *,
+    samples: int,
+    dataset: str,
+    recipe: str,
 ) -> np.ndarray:
     """Return scores (N,) that `write_scores` wrote for this method, these options, this dataset.
 
-    Raises UserError if they are of another one, or of another recipe where one is expected.
+    Raises UserError if they are of another one, of another recipe where one is expected, or not a
+    number for each of its N = `samples`.
     """
     expected = {"method": method, "options": _json(options), "dataset_sha256": dataset}
     file = read_npz(path, "a file of scores", "scores", "recipe", *expected)
@@ -108,7 +80,12 @@ def read_scores(
         if str(file[key]) != value:
             raise UserError(f"{path}: its {key} is {file[key]}, not {value}")
     check_recipe(path, str(file["recipe"]), recipe)
-    return file["scores"]
+    scores = file["scores"]
+    if scores.shape != (samples,) or scores.dtype.kind != "f":
+        raise UserError(
+            f"{path}: scores is {scores.dtype} {scores.shape}, but it is to be real ({samples},)"
+        )
+    return scores.astype(np.float64)
 
 
 def write_windows(

@@ -46,7 +46,8 @@ def score(
     if method.score is None:
         raise UserError(f"{method.name} does not score samples: it selects them directly")
     _require(method, evidence, options)
-    scores = np.asarray(method.score(evidence, **method.scoring(options)), dtype=np.float64)
+    own = method.passed(method.scoring(options))
+    scores = np.asarray(method.score(evidence, **own), dtype=np.float64)
     check_scores(method, scores, evidence.name)
     return scores
 
@@ -146,7 +147,7 @@ def _pick(
         best_first = -scores[pool] if method.keep == "highest" else scores[pool]
         positions = np.lexsort((ties[pool], best_first))[:count]
     elif count:
-        positions = method.pick(scores[pool], count, group.rng, **options)
+        positions = method.pick(scores[pool], count, group.rng, **method.passed(options))
     else:
         positions = []
     picks = positions if isinstance(positions, Picks) else Picks(positions)
@@ -161,7 +162,7 @@ def _pick(
 def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[str, Any]) -> Picks:
     whole = len(group.members) == len(evidence)
     part = evidence if whole else evidence.take(group.members)
-    picks = method.select(part, group.count, group.rng, **options)
+    picks = method.select(part, group.count, group.rng, **method.passed(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))
     return _verified(method, Picks(group.members[picks.indices], picks.weights), group)

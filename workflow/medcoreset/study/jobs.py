@@ -125,12 +125,8 @@ class Jobs:
 
     def evidence_flags(self, wildcards: Any) -> str:
         """Return the surrogates, and how the evidence is computed from them."""
-        options = variants.parse(wildcards.variant)[1]
-        options.pop("models", None)
-        folders = " ".join(
-            f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)
-        )
-        return f"{folders} {_flags(options)}"
+        folders = [f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)]
+        return " ".join([*folders, _flags(plan.production(wildcards.variant))])
 
     def score_evidence(self, wildcards: Any) -> list[str]:
         """Return the folders of evidence that a method scores."""

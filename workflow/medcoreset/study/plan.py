@@ -6,13 +6,13 @@ once; what a job needs to know is read back from its wildcards.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from medcoreset import identity, methods
-from medcoreset.evidence.arrays import COMPUTED
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
 from medcoreset.methods import variants
+from medcoreset.producers import PRODUCERS
 from medcoreset.study.configuration import Experiment, Study
 
 DATASET = "data/{dataset}.npz"
@@ -161,7 +161,13 @@ def computed(variant: str) -> str:
     """Return the array that a method needs computed after the surrogate's training, or ''."""
     name, options = variants.parse(variant)
     needed = methods.get(name).needed(options)
-    return next((array for array in needed if array in COMPUTED), "")
+    return next((array for array in needed if array in PRODUCERS), "")
+
+
+def production(variant: str) -> dict[str, Any]:
+    """Return the options of the producer of that array."""
+    options = variants.parse(variant)[1]
+    return {name: options[name] for name in PRODUCERS[computed(variant)].options}
 
 
 def selected_from(run: Selected) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from medcoreset import methods
+from medcoreset import methods, producers
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
@@ -68,14 +68,13 @@ class Recipes:
         """Return the recipe of the evidence that a method has computed from surrogates."""
         names = plan.averaged(of.variant, of.surrogate)
         places = [plan.Place(of.dataset, of.protocol, name) for name in names]
-        files = ("gradients", "perturbations", "sample_gradients", "surrogate")
-        own = code_of(*(PACKAGE / "evidence" / f"{name}.py" for name in files))
+        array = plan.computed(of.variant)
         return self._once(
             ("evidence", of.dataset, of.protocol, of.surrogate, of.variant),
             (self.dataset(of.dataset), *map(self.surrogate, places)),
-            array=plan.computed(of.variant),
-            options=variants.parse(of.variant)[1],
-            code=own,
+            array=array,
+            options=plan.production(of.variant),
+            code=code_of(producers.get(array).source),
         )
 
     def scores(self, of: Named) -> Recipe:

@@ -7,16 +7,16 @@ import numpy as np
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
-from medcoreset.selection.files import coreset_digest, read_coreset
+from medcoreset.selection.coreset import coreset_digest, read_coreset
 from medcoreset.training.loop import Member
 
 
 def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> list[Member]:
     """Read `folder`/seedS.npz for each seed.
 
-    Raises `UserError` if a file is absent or broken, was selected from other data, names samples
-    that the dataset does not have, or names one twice; or if it was made by another recipe, where
-    one is expected.
+    Raises `UserError` if a file is absent or broken, was selected from other data or made by another
+    recipe, where one is expected, names no sample, one that the dataset does not have or one twice,
+    or has weights that cannot weight.
     """
     return [_read(folder / f"seed{seed}.npz", seed, dataset, recipe) for seed in seeds]
 
@@ -35,15 +35,48 @@ def digest(member: Member) -> str:
 def _read(path: Path, seed: int, dataset: Dataset, recipe: str) -> Member:
     found = read_coreset(path)
     check_recipe(path, found.recipe, recipe)
-    indices = found.indices
     if found.dataset_sha256 != dataset.sha256:
         raise UserError(
             f"coreset {path} was selected from other data (SHA-256 {found.dataset_sha256[:12]}…) "
             f"than {dataset.name} (SHA-256 {dataset.sha256[:12]}…)"
         )
-    samples = len(dataset.train_labels)
-    if indices.size and not (indices.min() >= 0 and indices.max() < samples):
-        raise UserError(f"coreset {path} names samples outside 0 … {samples - 1}")
-    if len(np.unique(indices)) != len(indices):
-        raise UserError(f"coreset {path} names a sample twice")
-    return Member(seed, indices.astype(np.int64), found.weights)
+    indices = _indices(f"coreset {path}", found.indices, len(dataset.train_labels))
+    if found.weights is None:
+        return Member(seed, indices)
+    return Member(seed, indices, _weights(f"coreset {path}", found.weights, len(indices)))
+
+
+def _indices(where: str, array: np.ndarray, samples: int) -> np.ndarray:
+    """Return indices, int64 (M,), if they are those of distinct samples, else raise UserError."""
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise UserError(
+            f"{where}: indices is {array.dtype} {array.shape}, but it is to be integers (M,)"
+        )
+    if not array.size:
+        raise UserError(f"{where} names no sample: indices is empty")
+    outside = np.flatnonzero((array < 0) | (array >= samples))
+    if outside.size:
+        raise UserError(
+            f"{where} names samples outside 0 … {samples - 1}: indices[{outside[0]}] is "
+            f"{array[outside[0]]}"
+        )
+    if len(np.unique(array)) != len(array):
+        raise UserError(f"{where} names a sample twice")
+    return array.astype(np.int64)
+
+
+def _weights(where: str, array: np.ndarray, count: int) -> np.ndarray:
+    """Return weights (M,) if they are from 0 to what float32 holds, and not all 0, else UserError."""
+    if array.shape != (count,) or array.dtype.kind not in "fiu":
+        raise UserError(
+            f"{where}: weights is {array.dtype} {array.shape}, but it is to be numbers, one for "
+            f"each of the {count} indices"
+        )
+    wrong = np.flatnonzero(~((array >= 0) & (array <= np.finfo(np.float32).max)))
+    if wrong.size:
+        raise UserError(
+            f"{where}: weights[{wrong[0]}] is {array[wrong[0]]:g}, but it is to be 0 or more, and finite"
+        )
+    if not array.any():
+        raise UserError(f"{where}: all weights are 0")
+    return array

@@ -1,13 +1,13 @@
-"""Options of methods: keyword-only parameters, whose annotations say what is allowed.
+"""Options of methods and of producers: keyword-only parameters, whose annotations say what is allowed.
 
 `epochs: Annotated[int, Range(1)] = 10`, `space: Literal["probability", "logits"] = "probability"`,
-`first: Annotated[int | None, Range(0)] = None`.
+`first: Annotated[int | None, Range(0)] = None`; a text in the annotation is the option's help.
 """
 
 import inspect
 import math
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -33,7 +33,7 @@ ANY = Range()
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its type (int, float, bool or str), its default, and what is allowed."""
+    """One option: its type (int, float, bool or str), its default, what is allowed, and a help text."""
 
     name: str
     type: type
@@ -41,6 +41,7 @@ class Option:
     choices: tuple[str, ...] = ()
     range: Range = ANY
     optional: bool = False
+    help: str = ""
 
     @property
     def allowed(self) -> str:
@@ -79,28 +80,58 @@ class Option:
         return self.type(number)
 
 
+def parse_all(
+    owner: str, options: Mapping[str, Option], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of all options, those in `given` parsed and the others at their defaults.
+
+    Raises UserError, which names the `owner`, for an unknown option or a value that is not allowed.
+    """
+    values = {name: option.default for name, option in options.items()}
+    for name, value in given.items():
+        if name not in options:
+            allowed = ", ".join(options) or "none"
+            raise UserError(f"{owner}: unknown option {name!r} (its options: {allowed})")
+        try:
+            values[name] = options[name].parse(value)
+        except (ValueError, KeyError):
+            raise UserError(
+                f"{owner}: {name} is {value!r}, allowed: {options[name].allowed}"
+            ) from None
+    return values
+
+
+def taken_by(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a function's keyword-only parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+
+
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
-    """Return the options of a function, which are its keyword-only parameters."""
+    """Return the options of a function, which are its keyword-only parameters that have a default."""
     hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters
     return {
         name: _option(name, hints[name], parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
+        for name, parameter in parameters.items()
+        if name in taken_by(function) and parameter.default is not parameter.empty
     }
 
 
 def _option(name: str, hint: Any, default: Any) -> Option:
-    bounds = ANY
+    about: list[Any] = []
     if get_origin(hint) is Annotated:
-        hint, bounds = get_args(hint)
+        hint, *about = get_args(hint)
+    bounds = next((each for each in about if isinstance(each, Range)), ANY)
+    text = next((each for each in about if isinstance(each, str)), "")
     if get_origin(hint) is Literal:
-        return Option(name, str, default, choices=get_args(hint))
+        return Option(name, str, default, choices=get_args(hint), help=text)
     optional = get_origin(hint) in (Union, types.UnionType)
     if optional:
         (hint,) = (member for member in get_args(hint) if member is not type(None))
     if hint not in (int, float, bool):
         raise TypeError(f"option {name}: {hint} is none of int, float, bool and Literal")
-    return Option(name, hint, default, range=bounds, optional=optional)
+    return Option(name, hint, default, range=bounds, optional=optional, help=text)
 
 
 def split_settings(settings: Iterable[str]) -> dict[str, str]:

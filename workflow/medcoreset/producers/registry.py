@@ -1,0 +1,79 @@
+"""What a producer of evidence is, and the decorator that registers one."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcoreset.errors import UserError
+from medcoreset.evidence.arrays import ARRAYS
+from medcoreset.options import Option, Range, options_of
+
+
+@dataclass(frozen=True)
+class Producer:
+    """A registered producer of the array `name`, whose function gives it for one surrogate, (N,).
+
+    `models` is of how many surrogates a method asks for it unless told otherwise, where the array
+    has a row for each; else None. `options` are what the function takes.
+    """
+
+    name: str
+    summary: str
+    compute: Callable[..., np.ndarray]
+    options: dict[str, Option]
+    source: Path
+    models: int | None = None
+
+    @property
+    def asked(self) -> dict[str, Option]:
+        """Return the options of a method that needs the array: how it is made, and of how many."""
+        if self.models is None:
+            return self.options
+        bounds, text = Range(1, unit="surrogates"), "Surrogates, of consecutive seeds."
+        return self.options | {
+            "models": Option("models", int, self.models, range=bounds, help=text)
+        }
+
+    def produce(self, sources: Sequence[Any], **options: Any) -> np.ndarray:
+        """Return the array of some surrogates, each a `Source`: (R, N), or (N,) of the one it is of.
+
+        Raises UserError if it is of one and there are several.
+        """
+        if self.models is None and len(sources) > 1:
+            raise UserError(
+                f"{self.name} are of one surrogate, but --surrogate names {len(sources)}"
+            )
+        rows = [self.compute(source, **options) for source in sources]
+        return rows[0] if self.models is None else np.stack(rows)
+
+
+PRODUCERS: dict[str, Producer] = {}
+
+
+def get(name: str) -> Producer:
+    """Return the producer of an array; a UserError lists the arrays if there is none."""
+    if name not in PRODUCERS:
+        raise UserError(f"no evidence {name!r} to compute (known: {', '.join(sorted(PRODUCERS))})")
+    return PRODUCERS[name]
+
+
+def producing(
+    name: str, *, models: int | None = None
+) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
+    """Register `compute(source, *, options) -> (N,)`, which makes an array of `ARRAYS`."""
+
+    def decorate(compute: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        source = Path(inspect.getfile(compute))
+        if name in PRODUCERS:
+            raise ValueError(f"two producers of {name}: {PRODUCERS[name].source} and {source}")
+        if ARRAYS[name].shape != (("N",) if models is None else ("R", "N")):
+            raise ValueError(f"{source}: {name} has the shape ({', '.join(ARRAYS[name].shape)})")
+        text = " ".join(inspect.getdoc(compute).split())
+        PRODUCERS[name] = Producer(name, text, compute, options_of(compute), source, models)
+        return compute
+
+    return decorate
