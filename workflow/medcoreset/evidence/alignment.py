@@ -2,8 +2,9 @@
 
 import numpy as np
 
-# Fewer samples tell nothing.
+# Fewer samples tell nothing, and more nothing more.
 FEWEST = 30
+ENOUGH = 2000
 
 # The mean confidence above that of a guess, as a share of what there is, of one who is sure.
 SURE = 0.3

@@ -9,7 +9,7 @@ import numpy as np
 
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import checks
-from medcoreset.evidence.alignment import by_chance
+from medcoreset.evidence.alignment import ENOUGH, by_chance
 from medcoreset.evidence.arrays import ARRAYS, RECIPES
 from medcoreset.evidence.statistics import STATISTICS, softmax
 from medcoreset.provenance import check_file, sealed_files
@@ -266,19 +266,16 @@ class Evidence:
 
     def _derive(self, statistic: str, place: checks.Place, seen: np.ndarray | None) -> np.ndarray:
         source = self._source(statistic)
-        block = self._array(source)[place]
-        # What is not seen may be anything; of logarithms, float32 makes −∞ of what is near it.
+        logarithms, of_logits = source == "log_probs", statistic == "logit_margin"
+        block, labels = self._array(source)[place], self._arrays["labels"][place[1]]
+        checked = source in self._checked
+        # What was not seen may be anything, and a logarithm beyond float32 is as good as −∞.
         with np.errstate(over="ignore", invalid="ignore"):
-            p = block.astype(np.float32)
-            if source == "log_probs" and (
-                statistic != "logit_margin" or source not in self._checked
-            ):
-                logarithms, p = p, np.exp(p)
-            if source not in self._checked:
+            values = block.astype(np.float32)
+            p = np.exp(values) if logarithms and not (checked and of_logits) else values
+            if not checked:
                 checks.distributions(self.name, source, block, p, at=place, seen=seen)
-            if statistic == "logit_margin":
-                p = p if source in self._checked else logarithms
-            return STATISTICS[statistic](p, self._arrays["labels"][place[1]])
+            return STATISTICS[statistic](values if of_logits else p, labels)
 
     def _ask_about_order(self, statistic: str) -> None:
         """Tell the user, once, if predictions look like those of other samples."""
@@ -287,8 +284,9 @@ class Evidence:
             return
         self._asked, source = True, self._source(statistic)
         seen = self._seen((slice(self.epochs - 1, None), slice(None)))
-        rows = slice(None) if seen is None else seen[0]
-        p = np.asarray(self._array(source)[-1][rows], dtype=np.float32)
+        rows = np.arange(len(self)) if seen is None else np.flatnonzero(seen[0])
+        rows = rows[:: max(1, len(rows) // ENOUGH)]
+        p = np.asarray(self._array(source)[-1, rows], dtype=np.float32)
         with np.errstate(all="ignore"):
             p = np.exp(p) if source == "log_probs" else p
             if by_chance(p, self._arrays["labels"][rows].astype(np.int64)):

@@ -52,8 +52,8 @@ class Method:
     cost: str
     needs: Needs
     options: dict[str, Option]
-    taken: frozenset[str]
     source: Path
+    taken: frozenset[str] = frozenset()
     balance: Balance = "global"
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
