@@ -6,6 +6,7 @@ import click
 
 from medcoreset.datasets import canonical, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
+from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
 
 
@@ -47,7 +48,8 @@ def command(
 
     NAME is a public dataset (digits, organsmnist, organsmnist_64, cifar10 …) or any other name for
     your own data, with options: +train=600 trains on a stratified subset, +val=0.2 holds out
-    another share of the training set than 10 % where there is no validation set.
+    another share of the training set than 10 % where there is no validation set. What was read, and
+    what was not, is said in one line.
     """
     if file is not None and folder is not None:
         raise UserError("--file and --folder: give one of them")
@@ -65,3 +67,4 @@ def command(
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)
+    click.echo(summary(dataset))
