@@ -27,6 +27,12 @@ from medcoreset.errors import UserError
 @click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
+    "--contents",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where it is kept what a streamed folder's files hold, so as to read them once.",
+)
+@click.option(
     "--stand-in",
     type=click.IntRange(min=1),
     metavar="SAMPLES",
@@ -42,6 +48,7 @@ def command(
     folder: str | None,
     image_size: int | None,
     stream: bool,
+    contents: str | None,
     stand_in: int | None,
 ) -> None:
     """Bring the dataset NAME into the canonical form.
@@ -63,7 +70,8 @@ def command(
     elif file is not None:
         dataset = sources.read_own(name, file)
     elif folder is not None:
-        dataset = sources.read_own_folder(name, folder, image_size=image_size, stream=stream)
+        own = {"image_size": image_size, "stream": stream, "contents": contents}
+        dataset = sources.read_own_folder(name, folder, **own)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)
