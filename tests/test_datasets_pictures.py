@@ -71,6 +71,7 @@ def test_pictures_are_upright(form, orientation):
     assert half.convert("L").getpixel((width // 4, height // 8)) > 200
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # of Pillow's own reading
 def test_a_damaged_orientation_is_none():
     content = encoded(Image.fromarray(NOISE), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     np.testing.assert_array_equal(read(content), np.asarray(Image.open(io.BytesIO(content))))
@@ -138,7 +139,9 @@ def test_grey_of_more_than_eight_bits_is_refused(pixels, form):
         read(content)
 
 
+COMPRESSED = encoded(Image.fromarray(NOISE), "TIFF", compression="tiff_adobe_deflate")
 BROKEN = {
+    "a TIFF of noise": COMPRESSED[:40] + bytes(60) + COMPRESSED[100:],
     "nothing": b"",
     "a page of HTML": b"<html>not found</html>",
     "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n",

@@ -11,6 +11,8 @@ Whoever needs pixels of a picture has them from here, so that they are the same 
 Grey of 16 or more bits is refused: which of its values are black and white, only its owner can say.
 """
 
+import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +42,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 GREY_MODES = frozenset({"1", "L", "LA"})
 BACKGROUND = "white"
+
+# Without a handler, Python prints what Pillow logs of a damaged file, beside the error that is raised.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Facts(NamedTuple):
@@ -73,7 +78,8 @@ def read(
     with _opened(file, name) as image:
         if at_least is not None:
             image.draft("RGB", (at_least, at_least))
-        image.load()
+        with _quiet_libtiff(image):
+            image.load()
         # A damaged tag is no reason to refuse a picture that every viewer shows.
         with suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
@@ -103,3 +109,22 @@ def _opened(file: Path | BinaryIO, name: str | Path) -> Iterator[Image.Image]:
                     "own choice of what is black and what is white"
                 )
             yield image
+
+
+@contextmanager
+def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
+    """Let libtiff not complain of a TIFF on standard error by itself, which names no file.
+
+    Pillow raises what matters. Only an image of this format pays for it.
+    """
+    if image.format != "TIFF":
+        yield
+        return
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
