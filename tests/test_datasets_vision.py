@@ -11,6 +11,7 @@ import shutil
 import tarfile
 import zipfile
 from dataclasses import replace
+from fnmatch import fnmatch
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,7 @@ import scipy.io
 import torchvision.datasets as originals
 from PIL import Image
 
-from medcoreset.datasets import canonical, catalog, sources, tinyimagenet
+from medcoreset.datasets import canonical, catalog, sources, tinyimagenet, vision
 from medcoreset.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -289,7 +290,7 @@ def test_tinyimagenet_that_is_broken(tiny):
     shutil.unpack_archive(tiny / "tiny-imagenet-200.zip", tiny / "unpacked")
     folder = tiny / "unpacked" / tinyimagenet.FOLDER
     (folder / "train/n02/images/n02_1.JPEG").write_bytes(b"no image")
-    with pytest.raises(UserError, match="is not as published: cannot identify"):
+    with pytest.raises(UserError, match=r"unpacked/.*n02_1\.JPEG is not a readable image"):
         sources.read("tinyimagenet", data_dir=tiny / "unpacked")
     (folder / "train/n02/images/n02_1.JPEG").unlink()
     with pytest.raises(UserError, match="has 5 train images, not 6"):
@@ -297,3 +298,12 @@ def test_tinyimagenet_that_is_broken(tiny):
     (folder / "wnids.txt").unlink()
     with pytest.raises(UserError, match=r"is not as published.*wnids\.txt"):
         sources.read("tinyimagenet", data_dir=tiny / "unpacked")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, source in catalog.SOURCES.items() if source.reader == "torchvision"]
+)
+def test_the_catalog_knows_the_files_in_a_data_dir(name):
+    files = [archive.path for archive in vision._archives(name)] + vision._unpacked(name)
+    for file in files:
+        assert any(fnmatch(file, pattern) for pattern in catalog.SOURCES[name].files), file

@@ -47,7 +47,7 @@ def test_a_training_imports_torch_without_its_compiler(stack, optimizer, dataset
 def test_a_coreset_from_scores_waits_for_none_of_them(dataset, tmp_path):
     scores = np.random.default_rng(0).random(60)
     sha256 = canonical.load_info(dataset)["sha256"]
-    write_scores(tmp_path / "scores.npz", scores, "aum", {"space": "probability"}, sha256)
+    write_scores(tmp_path / "scores.npz", scores, "aum", {"space": "probability"}, sha256, "")
     of_rate = ["--scores", tmp_path / "scores.npz", "--rate", 0.5, "--seeds", "0,1"]
 
     names = imported("coreset", "aum", "--dataset", dataset, *of_rate, "--out", tmp_path / "out")

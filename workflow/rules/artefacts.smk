@@ -26,11 +26,11 @@ rule describe_experiment:
         mem_mb=jobs.scaled("draw", "mem_mb"),
         runtime=jobs.scaled("draw", "runtime"),
     params:
-        studies=lambda wildcards, output: jobs.studies_flags(),
+        config=lambda wildcards, output: jobs.config_flags(),
     message:
         "Resolving the plan of {wildcards.experiment}"
     shell:
-        "python -m medcoreset describe {wildcards.experiment} {params.studies}"
+        "python -m medcoreset describe {wildcards.experiment} {params.config}"
         " --out {output.plan} > {log} 2>&1"
 
 

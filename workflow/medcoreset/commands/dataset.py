@@ -6,6 +6,7 @@ import click
 
 from medcoreset.datasets import canonical, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
+from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
 
 
@@ -26,6 +27,12 @@ from medcoreset.errors import UserError
 @click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
+    "--contents",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where it is kept what a streamed folder's files hold, so as to read them once.",
+)
+@click.option(
     "--recipe", default="", metavar="SHA256", help="What the output is made by, to be kept in it."
 )
 @click.option(
@@ -44,6 +51,7 @@ def command(
     folder: str | None,
     image_size: int | None,
     stream: bool,
+    contents: str | None,
     stand_in: int | None,
     recipe: str,
 ) -> None:
@@ -51,7 +59,8 @@ def command(
 
     NAME is a public dataset (digits, organsmnist, organsmnist_64, cifar10 …) or any other name for
     your own data, with options: +train=600 trains on a stratified subset, +val=0.2 holds out
-    another share of the training set than 10 % where there is no validation set.
+    another share of the training set than 10 % where there is no validation set. What was read, and
+    what was not, is said in one line.
     """
     if file is not None and folder is not None:
         raise UserError("--file and --folder: give one of them")
@@ -65,8 +74,10 @@ def command(
     elif file is not None:
         dataset = sources.read_own(name, file)
     elif folder is not None:
-        dataset = sources.read_own_folder(name, folder, image_size=image_size, stream=stream)
+        own = {"image_size": image_size, "stream": stream, "contents": contents}
+        dataset = sources.read_own_folder(name, folder, **own)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     dataset.info["recipe"] = recipe
     canonical.write(dataset, out)
+    click.echo(summary(dataset))

@@ -1,5 +1,6 @@
 """Stage `describe`: an experiment's file becomes its resolved plan."""
 
+import json
 from pathlib import Path
 
 import click
@@ -14,18 +15,23 @@ from medcoreset.study.specification import specification
 @click.command()
 @click.argument("name")
 @click.option(
-    "--studies", multiple=True, help="Further folder with experiments/ and protocols/ (repeatable)."
+    "--config",
+    "given",
+    default="{}",
+    metavar="JSON",
+    help="Keys of the configuration, as an object.",
 )
-@click.option("--own", multiple=True, help="Name of an own dataset (repeatable).")
-@click.option("--rehearse", is_flag=True, help="The experiment in small, below rehearsal/.")
 @click.option("--out", required=True, type=click.Path(), help="Plan (.json) to write.")
-def command(
-    name: str, studies: tuple[str, ...], own: tuple[str, ...], rehearse: bool, out: str
-) -> None:
+def command(name: str, given: str, out: str) -> None:
     """Resolve the experiment NAME: the rows, columns and files of its table and figures."""
-    datasets = {each: {"path": ".npz"} for each in own}
-    study = configuration.load({"studies": list(studies), "datasets": datasets})
-    if rehearse:
+    try:
+        config = json.loads(given)
+    except (ValueError, RecursionError) as problem:
+        raise UserError(f"--config: not JSON: {problem}") from None
+    if not isinstance(config, dict):
+        raise UserError("--config: not an object of keys and values")
+    study = configuration.load(config)
+    if study.config["rehearse"]:
         study = rehearsal.of(study)
     if name not in study.experiments:
         known = ", ".join(sorted(study.experiments))

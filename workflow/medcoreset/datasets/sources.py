@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medcoreset.contents import digest
 from medcoreset.datasets import digits, folder, medmnist, npz, stand_in, tinyimagenet, vision
 from medcoreset.datasets.canonical import SPLITS, Dataset, Images
 from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
@@ -51,18 +52,29 @@ def read_own(name: str, file: str | Path) -> Dataset:
 
 
 def read_own_folder(
-    name: str, root: str | Path, *, image_size: int, stream: bool = False
+    name: str,
+    root: str | Path,
+    *,
+    image_size: int,
+    stream: bool = False,
+    contents: str | Path | None = None,
 ) -> Dataset:
     """Return the user's own folder of images, under the identity `name`.
 
     Images become `image_size` × `image_size` pixels, grey if all files are. With `stream` they stay
-    in their files and are read as RGB, as they are needed: for sets larger than the memory.
+    in their files and are read as RGB, as they are needed: for sets larger than the memory. What
+    the files hold is then in `info["contents"]`, a SHA-256, and kept in the file `contents`
+    (`medcoreset.contents`).
     """
     identity = _own_identity(name)
     if image_size < 1:
         raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
     colour = True if stream else None
-    dataset = folder.read(identity.base, root, image_size=image_size, colour=colour)
+    dataset = folder.read(identity.base, root, image_size=image_size, colour=colour, look=True)
+    if stream:
+        images = [dataset.images(split) for split in SPLITS]
+        names = (path for part in images for path in part.paths.tolist())
+        dataset.info["contents"] = digest(images[0].root, names, contents)
     dataset = _finish(dataset, identity)
     if stream:
         return dataset

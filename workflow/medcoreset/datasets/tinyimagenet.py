@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from medcoreset.datasets import pictures
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.catalog import SOURCES
 from medcoreset.datasets.download import DEFAULT_CACHE, obtain
@@ -65,7 +65,7 @@ def _read(where: str, read_bytes: Read, paths: list[str]) -> Dataset:
                 raise UserError(
                     f"dataset tinyimagenet: {where} has {len(files)} {split} images, not {expected}"
                 )
-            arrays[f"{split}_images"] = _decode([path for path, _ in files], read_bytes)
+            arrays[f"{split}_images"] = _decode(where, [path for path, _ in files], read_bytes)
             arrays[f"{split}_labels"] = np.array([label[wnid] for _, wnid in files], np.int64)
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise UserError(f"dataset tinyimagenet: {where} is not as published: {error}") from error
@@ -87,9 +87,9 @@ def _lines(read_bytes: Read, path: str) -> list[str]:
     return read_bytes(path).decode().splitlines()
 
 
-def _decode(paths: list[str], read_bytes: Read) -> np.ndarray:
+def _decode(where: str, paths: list[str], read_bytes: Read) -> np.ndarray:
     images = np.empty((len(paths), IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     for row, path in enumerate(paths):
-        with Image.open(io.BytesIO(read_bytes(path))) as image:
-            images[row] = np.asarray(image.convert("RGB"))
+        file = io.BytesIO(read_bytes(path))
+        images[row] = np.asarray(pictures.read(file, f"{where}/{path}", colour=True))
     return images

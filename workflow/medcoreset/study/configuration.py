@@ -305,6 +305,14 @@ class Study:
                     f"at validation data, and {dataset} has none (rules that do not: {allowed})"
                 )
 
+    def base(self, dataset: str) -> str:
+        """Return the name of a dataset without its options."""
+        return catalog.parse(dataset, self.config["datasets"]).base
+
+    def own(self, dataset: str) -> dict[str, Any] | None:
+        """Return what the configuration says of a dataset, if it is the user's own."""
+        return self.config["datasets"].get(self.base(dataset))
+
     def has_val(self, dataset: str) -> bool:
         """Say whether a dataset will have a validation split, its source's or a held-out one.
 

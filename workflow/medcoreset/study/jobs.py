@@ -1,14 +1,13 @@
 """What each rule passes to its job: inputs, flags and resources, read back from the wildcards."""
 
+import json
 import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from medcoreset.datasets import catalog
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
@@ -18,6 +17,7 @@ from medcoreset.study.configuration import (
     Study,
     published_rows,
 )
+from medcoreset.study.inputs import Inputs
 from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import ROOT
 from medcoreset.study.specification import specification
@@ -29,6 +29,11 @@ class Jobs:
     """The slice of a study that one job uses, so that a change reruns exactly what depends on it."""
 
     study: Study
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the datasets are read from."""
+        return Inputs(self.study)
 
     @cached_property
     def recipes(self) -> Recipes:
@@ -52,18 +57,6 @@ class Jobs:
             + forecast.inputs(self.study, experiment)
         ]
 
-    def dataset_files(self, dataset: str) -> list[str]:
-        """Return what a dataset is read from, where that is on disk: its change reruns.
-
-        Of a folder of images these are its folders, whose times change as images come and go.
-        """
-        base, own = self._own(dataset)
-        data_dir = None if self.study.rehearses else self.study.config["data_dir"]
-        path = Path(own["path"]) if own else Path(data_dir or "", f"{base}.npz")
-        if own and path.is_dir():
-            return list(map(str, _image_folders(path)))
-        return [str(path)] if (own or data_dir) and path.is_file() else []
-
     def dataset_flags(self, dataset: str) -> str:
         """Return where `medcoreset dataset` finds a dataset, or of what size its stand-in is."""
         own = self._own_flags(dataset)
@@ -73,18 +66,13 @@ class Jobs:
         return own or _flags({name: config[name] for name in places if config[name]})
 
     def _own_flags(self, dataset: str) -> str:
-        own = self._own(dataset)[1]
+        own = self.study.own(dataset)
         if own is None:
             return ""
         if own["path"].endswith(".npz"):
             return _flags({"file": own["path"]})
-        stream = " --stream" if own["stream"] else ""
+        stream = f" --stream {_flags({'contents': self.inputs.kept})}" if own["stream"] else ""
         return _flags({"folder": own["path"], "image_size": own["image_size"]}) + stream
-
-    def _own(self, dataset: str) -> tuple[str, dict[str, Any] | None]:
-        own = self.study.config["datasets"]
-        base = catalog.parse(dataset, own).base
-        return base, own.get(base)
 
     def surrogate_network(self, surrogate: str) -> str:
         """Return the network of a surrogate."""
@@ -161,11 +149,10 @@ class Jobs:
         length, step = self.study.window_grid()
         return f"--length {length} --step {step} {self.missing_flags(protocol, 'eva')}"
 
-    def studies_flags(self) -> str:
+    def config_flags(self) -> str:
         """Return what a plan depends on besides files of the project: folders, own data, rehearsal."""
-        folders = [f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders]
-        own = [f"--own {name}" for name in self.study.config["datasets"]]
-        return " ".join([*folders, *own, *(["--rehearse"] if self.study.rehearses else [])])
+        names = ("studies", "datasets", "rehearse")
+        return _flags({"config": json.dumps({name: self.study.config[name] for name in names})})
 
     def plan_file(self, experiment: str) -> str:
         """Return the file of an experiment's plan, which is named by what it holds.
@@ -227,10 +214,3 @@ def _flags(values: dict[str, Any]) -> str:
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items()
     )
-
-
-def _image_folders(root: Path) -> list[Path]:
-    """Return a folder of images, and those of its splits and classes; no image is looked at."""
-    splits = [root / name for name in ("train", "val", "test") if (root / name).is_dir()]
-    inside = [path for folder in (root, *splits) for path in folder.iterdir() if path.is_dir()]
-    return [root, *sorted(inside)]

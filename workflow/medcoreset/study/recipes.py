@@ -11,6 +11,7 @@ from medcoreset.sources import PACKAGE
 from medcoreset.sources import digest as code_of
 from medcoreset.study import plan
 from medcoreset.study.configuration import Study
+from medcoreset.study.inputs import Inputs
 from medcoreset.training.options import as_flags
 from medcoreset.training.sources import training_code
 
@@ -47,9 +48,22 @@ class Recipes:
     study: Study
     _made: dict[tuple, Recipe] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.study)
+
     def dataset(self, name: str) -> Recipe:
-        """Return the recipe of a dataset in the canonical form."""
-        return self._once(("dataset", name), (), name=name)
+        """Return the recipe of a dataset in the canonical form.
+
+        Official files have official checksums, so that it does not count where they are from.
+        """
+        own = self.study.own(name)
+        about = {} if own is None else {key: own[key] for key in sorted(own) if key != "path"}
+        if self.study.rehearses:
+            about["samples"] = self.study.stand_in_samples(name)
+        elif own is not None:
+            about["contents"] = self._inputs.contents(name)
+        return self._once(("dataset", name), (), name=name, code=self._inputs.code(name), **about)
 
     def surrogate(self, of: Named) -> Recipe:
         """Return the recipe of a surrogate and of its training dynamics."""
