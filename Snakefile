@@ -27,7 +27,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, forecast, plan, rehearsal
-from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, seed_list, share_gpus
+from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, share_gpus
 from medcoreset.training.sources import training_code
 
 try:
@@ -50,7 +50,7 @@ wildcard_constraints:
     variant=r"[^/]+",
     network=r"[^/]+",
     rate=r"[0-9.e-]+",
-    seeds=r"[0-9,-]+",
+    seeds=r"[0-9a-fx,-]+",
     experiment=r"[^/]+",
 
 

@@ -136,11 +136,6 @@ def test_published_windows_are_those_of_the_appendix():
         configuration.published_windows("digits", 0.1, "here")
 
 
-@pytest.mark.parametrize("seeds", [[0], [0, 1, 2], [3, 4], [0, 2, 5], [7, 1]])
-def test_seeds_survive_their_path_component(seeds):
-    assert plan.parse_seeds(plan.format_seeds(seeds)) == sorted(seeds)
-
-
 def test_surrogate_identity_splits_into_network_and_its_own():
     network, own = configuration.split_surrogate("resnet18+width=8+epochs=5+seed=2")
     assert (network, own) == ("resnet18+width=8", {"epochs": 5, "seed": 2})

@@ -60,7 +60,8 @@ def check_writable(*folders: str | Path) -> None:
 def write_json(path: str | Path, content: Any) -> None:
     """Write `content` as indented JSON with sorted keys, so that equal contents are equal bytes."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+        temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:

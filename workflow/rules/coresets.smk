@@ -33,7 +33,7 @@ rule select_coresets:
             scores=input.get("scores"), evidence=input.get("evidence")
         ),
         protocol=lambda wildcards: jobs.selection_flags(wildcards),
-        seeds=lambda wildcards: seed_list(wildcards.seeds),
+        seeds=lambda wildcards: jobs.seed_list(wildcards.seeds),
         device=study.config["device"],
     message:
         "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"

@@ -31,7 +31,7 @@ rule train_network:
         code=lambda wildcards: training_code(wildcards.network),
         coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
-        seeds=lambda wildcards: seed_list(wildcards.seeds),
+        seeds=lambda wildcards: jobs.seed_list(wildcards.seeds),
         device=study.config["device"],
         out=lambda wildcards, output: Path(output.metrics).parent,
     message:

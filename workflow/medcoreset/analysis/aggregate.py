@@ -110,7 +110,7 @@ class _PerSeed:
 
 def _read_json(path: str) -> dict[str, Any]:
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such run") from None
     except ValueError as problem:
@@ -145,7 +145,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     columns = [*COLUMNS, *(["rehearsal"] if "rehearsal" in table else [])]
     text = table[columns].round(6).to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

@@ -126,7 +126,7 @@ class Experiment:
 def load(path: str | Path) -> Experiment:
     """Read the resolved experiment `path` (JSON); an incomplete one is a `UserError`."""
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such experiment") from None
     except ValueError as problem:

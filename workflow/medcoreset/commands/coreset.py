@@ -11,6 +11,7 @@ from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.options import split_settings
 from medcoreset.methods.registry import Balance
+from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding, budget
 from medcoreset.selection.files import read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select
@@ -52,6 +53,7 @@ def command(
     out: Path,
 ) -> None:
     """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
+    numbers = parse_seeds(seeds)
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)
@@ -74,12 +76,6 @@ def command(
         seed: select(
             chosen, arrays, size, balance=balance, seed=seed, options=options, scores=given
         )
-        for seed in _seeds(seeds)
+        for seed in numbers
     }
     write_coresets(out, coresets, info["sha256"])
-
-
-def _seeds(text: str) -> list[int]:
-    if not all(seed.isdecimal() for seed in text.split(",")):
-        raise UserError(f"--seeds {text}: expected integers from 0, separated by commas")
-    return [int(seed) for seed in text.split(",")]

@@ -9,9 +9,12 @@ import click
 
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
+from medcoreset.seeding import LARGEST
 from medcoreset.training.options import TrainingOptions, type_of
 
 Command = Callable[..., None]
+
+SEED = click.IntRange(min=0, max=LARGEST)
 
 dataset = click.option(
     "--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz"

@@ -20,7 +20,7 @@ from medcoreset.selection.select import select
 @click.option("--rate", type=float, help="Share of the samples to select, above 0, at most 1.")
 @click.option("--count", type=int, help="Number of samples to select, in place of --rate.")
 @flags.balance
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=flags.SEED, default=0, show_default=True)
 @flags.settings
 @flags.missing
 @flags.device

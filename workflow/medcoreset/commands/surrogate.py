@@ -5,13 +5,15 @@ from typing import Any
 
 import click
 
-from medcoreset.commands.flags import job_flags, training_flags
+from medcoreset.commands.flags import SEED, job_flags, training_flags
 from medcoreset.training.options import TrainingOptions
 
 
 @click.command()
 @job_flags
-@click.option("--seed", type=int, required=True, help="seed of initialisation, order, augmentation")
+@click.option(
+    "--seed", type=SEED, required=True, help="seed of initialisation, order, augmentation"
+)
 @click.option(
     "--probs-budget-mb",
     type=float,

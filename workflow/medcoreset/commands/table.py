@@ -23,7 +23,7 @@ def command(spec: str, published: tuple[str, ...], out: str) -> None:
     for suffix, render in layouts.items():
         text = render(study, table, choices)
         with replacing(Path(out, f"table.{suffix}")) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
     if study.rehearsal:
         table["rehearsal"] = True
     aggregate.write_table(table, Path(out, "table.csv"))

@@ -12,7 +12,8 @@ from medcoreset import methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
-from medcoreset.study.schema import ROOT, read_yaml, typed, validated
+from medcoreset.study.documents import read_yaml
+from medcoreset.study.schema import ROOT, typed, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
 
@@ -360,7 +361,7 @@ def listed(value: Any) -> list[Any]:
 
 @cache
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

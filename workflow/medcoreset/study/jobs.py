@@ -210,6 +210,10 @@ class Jobs:
         """Return the files that a figure is drawn from, besides the plan."""
         return plan.figure_inputs(self.study, self.study.experiments[wildcards.experiment], figure)
 
+    def seed_list(self, seeds: str) -> str:
+        """Return the seeds of a path component as a command takes them."""
+        return ",".join(map(str, plan.seeds_of(self.study, seeds)))
+
     def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table that a figure is drawn from, if it is."""
         return (
@@ -237,11 +241,6 @@ def share_gpus(jobs_per_gpu: int) -> None:
 def optional_flags(**given: Any) -> str:
     """Return `--name value` for every input that a job has."""
     return _flags({name: value for name, value in given.items() if value})
-
-
-def seed_list(seeds: str) -> str:
-    """Return the seeds of a path component as a command takes them."""
-    return ",".join(map(str, plan.parse_seeds(seeds)))
 
 
 def _flags(values: dict[str, Any]) -> str:

@@ -281,7 +281,7 @@ class _Bench:
         """Say whether a surrogate of this seed and identity was kept; if so, `out` is it again."""
         kept, links = self._kept_surrogate(), self.state / "kept"
         try:
-            metrics = json.loads((kept / "metrics.json").read_text())
+            metrics = json.loads((kept / "metrics.json").read_text(encoding="utf-8"))
             found = metrics["measured"]["identity"][str(seed)]
         except (OSError, KeyError, ValueError):
             return False
@@ -382,7 +382,8 @@ def _write_outputs(evidence: Path, training: Training) -> None:
 
 def _title(members: list[Member]) -> str:
     """Return what a training of these members is called: seed0, or seed0-1-2 if stacked."""
-    return "seed" + "-".join(str(member.seed) for member in members)
+    name = "seed" + "-".join(str(member.seed) for member in members)
+    return name if len(name) <= 100 else f"seeds{_digest(name)[:16]}"
 
 
 def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:
