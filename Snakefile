@@ -25,7 +25,7 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from medcoreset.atomic import check_writable
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.study import configuration, forecast, plan, rehearsal
 from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, share_gpus
 from medcoreset.training.sources import training_code
@@ -66,41 +66,34 @@ include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/rehearsal.smk"
 
 
+# Those of a paper, of both, and with the ones that no group includes.
+for group in ("eva", "deepcore", "all", "every"):
+
+    rule:
+        name:
+            group
+        input:
+            jobs.target(*study.of_group(group)),
+
+
 for name in study.experiments:
+    if rules.has(name):
+        sys.exit(f"medcoreset: experiment {name}: a rule or a group has that name, choose another")
 
     rule:
         name:
             name
         default_target: name == "demo"
         input:
-            jobs.targets(name),
-
-
-for group in ("eva", "deepcore"):
-
-    rule:
-        name:
-            group
-        input:
-            jobs.targets(*study.of_group(group)),
-
-
-rule all:
-    input:
-        rules.eva.input,
-        rules.deepcore.input,
-
-
-# Those of the papers, and the ones that no group includes.
-rule every:
-    input:
-        jobs.targets(*study.experiments),
+            jobs.target(name),
 
 
 # A second after Snakemake 9 has looked for jobs to start it looks again, to keep its limit of 100 a
 # second, and again a second later; every job that ends begins another such series. After a thousand
 # jobs it would do little else (snakemake/snakemake#3744). Jobs on this machine need no such limit.
 onstart:
+    for name, mistake in study.experiments.mistakes().items():
+        say(f"{name} is left out: {mistake}")
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
 

@@ -28,7 +28,9 @@ def edited(tmp_path: Path):
         shutil.copytree(TINY, tmp_path / "study")
         path = tmp_path / "study" / kind / "tiny.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
-        return configuration.load({"studies": [str(tmp_path / "study")]})
+        study = configuration.load({"studies": [str(tmp_path / "study")]})
+        _ = study.protocols["tiny"], study.experiments["tiny"]
+        return study
 
     return load
 

@@ -1,7 +1,9 @@
 """Configuration, protocols and experiments: read, validated, and resolved before any job starts."""
 
 import csv
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
@@ -77,6 +79,46 @@ def surrogate_epochs(protocol: Protocol, surrogate: str) -> int:
     return split_surrogate(surrogate)[1].get("epochs", protocol.surrogate.epochs)
 
 
+class Named(Mapping[str, Any]):
+    """What files describe, by name, made when it is asked for: a mistake in one file is its own."""
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], Any]):
+        self._names, self._make = list(names), make
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return one; raises UserError if there is a mistake in it."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            try:
+                self._made[name] = self._make(name)
+            except UserError as mistake:
+                self._made[name] = mistake
+        if isinstance(self._made[name], UserError):
+            raise UserError(str(self._made[name]))
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def mistakes(self) -> dict[str, UserError]:
+        """Return the mistakes, by the name of what they are in."""
+        self.sound()
+        return {name: made for name, made in self._made.items() if isinstance(made, UserError)}
+
+    def sound(self) -> dict[str, Any]:
+        """Return those without a mistake."""
+        for name in self._names:
+            with suppress(UserError):
+                _ = self[name]
+        made = {name: self._made[name] for name in self._names}
+        return {name: each for name, each in made.items() if not isinstance(each, UserError)}
+
+
 @dataclass(frozen=True)
 class Study:
     """Everything that was configured; experiments and protocols by name."""
@@ -93,31 +135,28 @@ class Study:
         return f"{self.root}/{pattern}"
 
     @cached_property
-    def protocol_files(self) -> dict[str, Path]:
-        """Files of the protocols by name."""
+    def protocols(self) -> Mapping[str, Protocol]:
+        """Protocols by name, with the values of those that they extend."""
+        return Named(self._protocol_files, self._protocol)
+
+    @cached_property
+    def _protocol_files(self) -> dict[str, list[Path]]:
         return self._files("protocols")
 
     @cached_property
-    def _protocol_contents(self) -> dict[str, dict[str, Any]]:
-        files = self.protocol_files.items()
-        return {name: validated(read_yaml(path), "protocol", path) for name, path in files}
+    def _protocol_contents(self) -> Mapping[str, dict[str, Any]]:
+        def read(name: str) -> dict[str, Any]:
+            files = self._protocol_files[name]
+            return validated(_read(files, "protocol"), "protocol", files[0])
 
-    @cached_property
-    def protocols(self) -> dict[str, Protocol]:
-        """Protocols by name, with the values of those that they extend."""
-        found: dict[str, Protocol] = {}
-        for name in self.protocol_files:
-            # Ancestors first, so that a mistake is said to be in the file that has it.
-            for each in reversed(self.lineage(name)):
-                found[each] = found.get(each) or self._protocol(each)
-        return found
+        return Named(self._protocol_files, read)
 
     def lineage(self, name: str) -> list[str]:
         """Return a protocol's name and those of the protocols that it extends, nearest first."""
         chain = [name]
         while parent := self._protocol_contents[chain[-1]].get("extends"):
-            source = f"{self.protocol_files[chain[-1]]}: extends"
-            _known(source, "protocol", parent, self.protocol_files)
+            source = f"{self._protocol_files[chain[-1]][0]}: extends"
+            _known(source, "protocol", parent, self._protocol_files)
             if parent in chain:
                 raise UserError(f"{source}: {name} extends itself through {parent}")
             chain.append(parent)
@@ -125,14 +164,17 @@ class Study:
 
     def _protocol(self, name: str) -> Protocol:
         merged: dict[str, dict[str, Any]] = {"training": {}, "surrogate": {}, "selection": {}}
-        report = "clean"
+        report, source = "clean", self._protocol_files[name][0]
         for ancestor in reversed(self.lineage(name)):
+            if ancestor != name:
+                # So that a mistake is said to be in the file that has it.
+                _ = self.protocols[ancestor]
             content = self._protocol_contents[ancestor]
             for section, values in merged.items():
                 values |= content.get(section, {})
             report = content.get("report", report)
-        _known(f"{self.protocol_files[name]}: report", "reporting rule", report, RULES)
-        source, options = f"{self.protocol_files[name]}", TrainingOptions.from_mapping
+        _known(f"{source}: report", "reporting rule", report, RULES)
+        options = TrainingOptions.from_mapping
         return Protocol(
             name,
             self._protocol_contents[name]["description"],
@@ -143,14 +185,25 @@ class Study:
         )
 
     @cached_property
-    def experiments(self) -> dict[str, Experiment]:
+    def experiments(self) -> Mapping[str, Experiment]:
         """Experiments by name, each checked against everything that it names."""
-        found = {}
-        for name, path in self._files("experiments").items():
-            content = validated(read_yaml(path), "experiment", path)
-            found[name] = Experiment(name, path, content | self._canonical(content, path))
-            self._check(found[name])
-        return found
+        return Named(self._experiment_files, self._experiment)
+
+    @cached_property
+    def _experiment_files(self) -> dict[str, list[Path]]:
+        return self._files("experiments")
+
+    def _experiment(self, name: str) -> Experiment:
+        path = self._experiment_files[name][0]
+        content = validated(self._experiment_contents[name], "experiment", path)
+        experiment = Experiment(name, path, content | self._canonical(content, path))
+        self._check(experiment)
+        return experiment
+
+    @cached_property
+    def _experiment_contents(self) -> "Named":
+        files = self._experiment_files
+        return Named(files, lambda name: _read(files[name], "experiment"))
 
     def _canonical(self, content: dict[str, Any], source: Path) -> dict[str, list[str]]:
         """Return datasets and networks as paths spell them: one run has one name."""
@@ -169,8 +222,13 @@ class Study:
     def of_group(self, group: str) -> list[str]:
         """Return the names of the experiments of a paper, of both with `all`, or `every` one."""
         groups = {"all": ("eva", "deepcore")}.get(group, (group,))
-        every = self.experiments.items()
-        return [name for name, each in every if group == "every" or each["group"] in groups]
+        contents = self._experiment_contents.sound()
+        # Of a file that cannot be read, no one knows whether the group lacks it.
+        return [
+            name
+            for name in self.experiments
+            if group == "every" or name not in contents or _group(contents[name]) in groups
+        ]
 
     def named(self, targets: Collection[str]) -> list[str]:
         """Return the experiments that targets name, by themselves or as a group."""
@@ -241,13 +299,12 @@ class Study:
         """Return how a surrogate is trained under a protocol."""
         return replace(protocol.surrogate, epochs=surrogate_epochs(protocol, surrogate))
 
-    def _files(self, kind: str) -> dict[str, Path]:
-        found: dict[str, Path] = {}
-        for folder in [ROOT / "config", *self.folders]:
+    def _files(self, kind: str) -> dict[str, list[Path]]:
+        """Return the files of a kind by name: of a name that more than one has, all."""
+        found: dict[str, list[Path]] = {}
+        for folder in dict.fromkeys(each.resolve() for each in [ROOT / "config", *self.folders]):
             for path in sorted((folder / kind).glob("*.yaml")):
-                if path.stem in found:
-                    raise UserError(f"{path}: {found[path.stem]} has the same name")
-                found[path.stem] = path
+                found.setdefault(path.stem, []).insert(0, path)
         return found
 
     def _check(self, experiment: Experiment) -> None:
@@ -308,7 +365,8 @@ class Study:
 def load(config: Mapping[str, Any]) -> Study:
     """Return the study that `config` (config/config.yaml, overridden by `--config`) describes.
 
-    Raises UserError, one line, for any mistake in it, in a protocol or in an experiment.
+    Raises UserError, one line, for any mistake in it. One in a protocol or in an experiment is
+    raised where that is asked for.
     """
     filled = validated(typed(dict(config), "config"), "config", "configuration")
     for name, own in filled["datasets"].items():
@@ -322,9 +380,7 @@ def load(config: Mapping[str, Any]) -> Study:
     for folder in filled["studies"]:
         if not Path(folder).is_dir():
             raise UserError(f"configuration: studies: no such folder: {folder}")
-    study = Study(filled, [Path(folder) for folder in filled["studies"]])
-    _ = study.experiments
-    return study
+    return Study(filled, [Path(folder) for folder in filled["studies"]])
 
 
 def published_tables() -> set[str]:
@@ -352,6 +408,24 @@ def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
+
+
+def _read(files: list[Path], kind: str) -> Any:
+    """Return what the file of a protocol or an experiment says, if it may have its name."""
+    path = files[0]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]{,99}", path.stem):
+        raise UserError(
+            f"{path}: the name of {kind} {path.stem!r} is to be of lower-case letters, digits and "
+            "underscores, at most 100"
+        )
+    if len(files) > 1:
+        raise UserError(f"{path}: {files[1]} has the same name")
+    return read_yaml(path)
+
+
+def _group(content: Any) -> Any:
+    """Return the group of an experiment, whatever mistakes there are in it."""
+    return content.get("group") if isinstance(content, dict) else None
 
 
 def listed(value: Any) -> list[Any]:

@@ -4,13 +4,16 @@ import hashlib
 import json
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from medcoreset import methods
 from medcoreset.datasets import catalog
+from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
@@ -51,6 +54,17 @@ class Jobs:
             for path in plan.artefacts(self.study, experiment)
             + forecast.inputs(self.study, experiment)
         ]
+
+    def target(self, *names: str) -> list[str] | Callable[[Any], NoReturn]:
+        """Return what a target makes; if there is a mistake in one of its experiments, what says so.
+
+        Snakemake calls that for a target that it is to make: a mistake stops nothing else.
+        """
+        mistakes = self.study.experiments.mistakes()
+        for name in names:
+            if name in mistakes:
+                return partial(_stop, mistakes[name])
+        return self.targets(*names)
 
     def dataset_files(self, dataset: str) -> list[str]:
         """Return what a dataset is read from, where that is on disk: its change reruns.
@@ -221,6 +235,10 @@ class Jobs:
             if "table" in FIGURES[figure]
             else ""
         )
+
+
+def _stop(mistake: UserError, wildcards: Any) -> NoReturn:
+    sys.exit(f"medcoreset: {mistake}")
 
 
 def command_prefix() -> str:

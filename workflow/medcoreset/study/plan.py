@@ -91,7 +91,7 @@ def seeds_of(study: Study, text: str) -> list[int]:
     """Return the seeds that `format_seeds` wrote; those of a digest are an experiment's."""
     if "x" not in text:
         return parse_seeds(text)
-    for experiment in study.experiments.values():
+    for experiment in study.experiments.sound().values():
         if format_seeds(experiment["seeds"]) == text:
             return sorted(experiment["seeds"])
     raise UserError(f"no experiment has the seeds {text}")
