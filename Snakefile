@@ -19,15 +19,22 @@ min_version("9.27")
 logging.raiseExceptions = False
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+# Also where this is a module of another workflow, whose folder is `workflow.basedir`.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+for character, meaning in {"{": "a wildcard", ":": "the end of a path"}.items():
+    if character in str(HERE):
+        sys.exit(f"medcoreset: rename {HERE}: in the name of a folder {character} is {meaning}")
 
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")
+configfile: HERE / "config/config.yaml"
+
+
+sys.path.insert(0, str(HERE / "workflow"))
 
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError, say
 from medcoreset.study import configuration, forecast, plan, rehearsal
-from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, share_gpus
+from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, repeated_flag, share_gpus
 from medcoreset.training.sources import training_code
 
 try:

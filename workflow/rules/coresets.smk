@@ -38,7 +38,7 @@ rule select_coresets:
     message:
         "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
-        "python -m medcoreset coreset {params.method} --dataset {input.dataset} {params.evidence}"
-        " --rate {wildcards.rate} {params.protocol} --seeds {params.seeds}"
+        "python -m medcoreset coreset {params.method} --dataset {input.dataset:q} {params.evidence}"
+        " --rate {wildcards.rate:q} {params.protocol} --seeds {params.seeds}"
         " --device {params.device} --threads {threads}"
-        " --out {output.coresets} > {log} 2>&1"
+        " --out {output.coresets:q} > {log:q} 2>&1"

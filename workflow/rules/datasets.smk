@@ -25,9 +25,10 @@ rule prepare_dataset:
         mem_mb=jobs.scaled("prepare", "mem_mb"),
         runtime=jobs.scaled("prepare", "runtime"),
     params:
+        times=lambda wildcards: jobs.dataset_times(wildcards.dataset),
         source=lambda wildcards: jobs.dataset_flags(wildcards.dataset),
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "python -m medcoreset dataset {wildcards.dataset} {params.source}"
-        " --out {output.images} > {log} 2>&1"
+        "python -m medcoreset dataset {wildcards.dataset:q} {params.source}"
+        " --out {output.images:q} > {log:q} 2>&1"

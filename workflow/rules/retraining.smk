@@ -38,8 +38,8 @@ rule train_network:
         "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}"
         " ({wildcards.protocol}), seeds {wildcards.seeds}"
     shell:
-        "python -m medcoreset train --dataset {input.dataset} {params.coresets}"
-        " --protocol {wildcards.protocol} --surrogate {wildcards.surrogate}"
-        " --method {wildcards.variant} --rate {wildcards.rate} --network {wildcards.network}"
+        "python -m medcoreset train --dataset {input.dataset:q} {params.coresets}"
+        " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
+        " --method {wildcards.variant:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
         " --seeds {params.seeds} {params.training} --device {params.device} --threads {threads}"
-        " --out {params.out} > {log} 2>&1"
+        " --out {params.out:q} > {log:q} 2>&1"

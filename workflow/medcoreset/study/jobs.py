@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,7 +67,15 @@ class Jobs:
         return self.targets(*names)
 
     def dataset_files(self, dataset: str) -> list[str]:
-        """Return what a dataset is read from, where that is on disk: its change reruns.
+        """Return what a dataset is read from, where Snakemake can watch it: its change reruns."""
+        return [path for path in self._dataset_files(dataset) if "{" not in path]
+
+    def dataset_times(self, dataset: str) -> list[int]:
+        """Return when those files changed in whose names Snakemake would see wildcards."""
+        return [os.stat(path).st_mtime_ns for path in self._dataset_files(dataset) if "{" in path]
+
+    def _dataset_files(self, dataset: str) -> list[str]:
+        """Return what a dataset is read from, where that is on disk.
 
         Of a folder of images these are its folders, whose times change as images come and go.
         """
@@ -124,7 +132,8 @@ class Jobs:
     def method_flags(self, variant: str) -> str:
         """Return a method and its options as `medcoreset score` and `coreset` take them."""
         name, options = variants.parse(variant)
-        return " ".join([name, *(f"--set {key}={value}" for key, value in options.items())])
+        settings = (f"{key}={value}" for key, value in options.items())
+        return f"{shlex.quote(name)} {repeated_flag('set', settings)}".strip()
 
     def method_code(self, variant: str) -> str:
         """Return the SHA-256 of the code that scores and selects by a method."""
@@ -159,9 +168,7 @@ class Jobs:
         """Return the surrogates, and how the evidence is computed from them."""
         options = variants.parse(wildcards.variant)[1]
         options.pop("models", None)
-        folders = " ".join(
-            f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)
-        )
+        folders = repeated_flag("surrogate", self.evidence_surrogates(wildcards))
         return f"{folders} {_flags(options)}"
 
     def score_evidence(self, wildcards: Any) -> list[str]:
@@ -201,9 +208,9 @@ class Jobs:
 
     def studies_flags(self) -> str:
         """Return what a plan depends on besides files of the project: folders, own data, rehearsal."""
-        folders = [f"--studies {shlex.quote(str(folder))}" for folder in self.study.folders]
-        own = [f"--own {name}" for name in self.study.config["datasets"]]
-        return " ".join([*folders, *own, *(["--rehearse"] if self.study.rehearses else [])])
+        folders = repeated_flag("studies", self.study.folders)
+        own = repeated_flag("own", self.study.config["datasets"])
+        return " ".join([folders, own, *(["--rehearse"] if self.study.rehearses else [])]).strip()
 
     def plan_digest(self, experiment: str) -> str:
         """Return the SHA-256 of what an experiment's plan holds.
@@ -214,7 +221,7 @@ class Jobs:
 
     def published_flags(self) -> str:
         """Return the files of published numbers, wherever the project lies."""
-        return " ".join(f"--published {shlex.quote(str(path))}" for path in PUBLISHED_TABLES)
+        return repeated_flag("published", PUBLISHED_TABLES)
 
     def published_digest(self, experiment: str) -> str:
         """Return the SHA-256 of the published numbers that an experiment's table shows."""
@@ -231,7 +238,7 @@ class Jobs:
     def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table that a figure is drawn from, if it is."""
         return (
-            f"--table {plan.table(self.study, wildcards.experiment)}"
+            _flags({"table": plan.table(self.study, wildcards.experiment)})
             if "table" in FIGURES[figure]
             else ""
         )
@@ -259,6 +266,11 @@ def share_gpus(jobs_per_gpu: int) -> None:
 def optional_flags(**given: Any) -> str:
     """Return `--name value` for every input that a job has."""
     return _flags({name: value for name, value in given.items() if value})
+
+
+def repeated_flag(name: str, values: Iterable[Any]) -> str:
+    """Return `--name value` for every value."""
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for value in values)
 
 
 def _flags(values: dict[str, Any]) -> str:
