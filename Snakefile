@@ -44,6 +44,8 @@ try:
     check_writable(study.root, ".snakemake")
 except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
+if workflow.modifier.path_modifier.replace_prefix(study.root) != study.root:
+    sys.exit("medcoreset: prefix: a plan names results by their paths; take --directory FOLDER")
 
 jobs = Jobs(study)
 shell.prefix(command_prefix())
@@ -106,7 +108,9 @@ onstart:
 
 
 onsuccess:
-    if study.rehearses:
-        text = forecast.report(study, study.named(workflow.dag_settings.targets))
-        Path(study.path("forecast.txt")).write_text(f"{text}\n")
+    names = study.named(workflow.dag_settings.targets)
+    if study.rehearses and names:
+        text = forecast.report(study, names)
+        Path(study.path("forecast.txt")).write_text(f"{text}\n", encoding="utf-8")
+        sys.stdout.reconfigure(errors="replace")
         print(text)

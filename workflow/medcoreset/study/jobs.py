@@ -255,7 +255,7 @@ def command_prefix() -> str:
     away, so that setting it here and now would not reach the command.
     """
     package = shlex.quote(str(ROOT / "workflow")).replace("{", "{{").replace("}", "}}")
-    return f"set -eu; export PYTHONPATH={package}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"
+    return f"set -euo pipefail; export PYTHONPATH={package}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"
 
 
 def share_gpus(jobs_per_gpu: int) -> None:
