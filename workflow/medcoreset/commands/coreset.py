@@ -13,16 +13,18 @@ from medcoreset.methods.options import split_settings
 from medcoreset.methods.registry import Balance
 from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding, budget
-from medcoreset.selection.files import read_scores, write_coresets
+from medcoreset.selection.files import check_coresets, read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select
 
 
-@click.command(name="coreset")
+@click.command(name="coreset", cls=flags.Stage)
 @click.argument("method")
 @flags.dataset
 @click.option("--evidence", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="SCORES.npz")
-@click.option("--rate", type=float, required=True, help="Share to select, above 0, at most 1.")
+@click.option(
+    "--rate", type=flags.Number(), required=True, help="Share to select, above 0, at most 1."
+)
 @click.option("--seeds", required=True, metavar="0,1,2", help="One coreset for each.")
 @click.option(
     "--rounding",
@@ -36,7 +38,7 @@ from medcoreset.selection.select import check_scores, select
 @flags.missing
 @flags.device
 @flags.threads
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--out", type=flags.Output(folder=True), required=True, metavar="DIR")
 def command(
     method: str,
     dataset: Path,
@@ -54,6 +56,7 @@ def command(
 ) -> None:
     """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
     numbers = parse_seeds(seeds)
+    check_coresets(out)
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)

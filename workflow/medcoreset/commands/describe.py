@@ -3,18 +3,19 @@
 import click
 
 from medcoreset.atomic import write_json
+from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, plan, rehearsal
 
 
-@click.command()
+@click.command(cls=flags.Stage)
 @click.argument("name")
 @click.option(
     "--studies", multiple=True, help="Further folder with experiments/ and protocols/ (repeatable)."
 )
 @click.option("--own", multiple=True, help="Name of an own dataset (repeatable).")
 @click.option("--rehearse", is_flag=True, help="The experiment in small, below rehearsal/.")
-@click.option("--out", required=True, type=click.Path(), help="Plan (.json) to write.")
+@click.option("--out", required=True, type=flags.Output(), help="Plan (.json) to write.")
 def command(
     name: str, studies: tuple[str, ...], own: tuple[str, ...], rehearse: bool, out: str
 ) -> None:

@@ -11,7 +11,7 @@ from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 
 
-@click.command(name="evidence")
+@click.command(name="evidence", cls=flags.Stage)
 @click.argument("kind", type=click.Choice(["gradient_norms", "perturbations"]))
 @flags.dataset
 @click.option(
@@ -23,7 +23,7 @@ from medcoreset.errors import UserError
     metavar="DIR",
     help="Folder of a trained surrogate; gradient_norms takes several.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.npy")
+@click.option("--out", type=flags.Output(), required=True, metavar="FILE.npy")
 @click.option(
     "--layers",
     type=click.Choice(["last", "all"]),

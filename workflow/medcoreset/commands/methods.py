@@ -3,13 +3,14 @@ from pathlib import Path
 import click
 
 from medcoreset.atomic import replacing
+from medcoreset.commands import flags
 from medcoreset.methods import listing
 from medcoreset.reading import read_text
 
 FORMATS = {"text": listing.as_text, "markdown": listing.as_markdown}
 
 
-@click.command(name="methods")
+@click.command(name="methods", cls=flags.Stage)
 @click.option("--format", "layout", type=click.Choice(list(FORMATS)), default="text")
 @click.option(
     "--into",

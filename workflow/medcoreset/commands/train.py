@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from medcoreset.commands.flags import job_flags, training_flags
+from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.seeding import parse_seeds
 from medcoreset.training.options import TrainingOptions
 
 
-@click.command()
+@click.command(cls=Stage)
 @job_flags
 @click.option("--seeds", required=True, metavar="0,1,2", help="seeds, one run each")
 @click.option(
@@ -20,7 +20,7 @@ from medcoreset.training.options import TrainingOptions
 )
 @click.option("--surrogate", required=True, help="network that the coreset was selected with")
 @click.option("--method", required=True, help="method variant that selected the coreset")
-@click.option("--rate", type=float, required=True, help="selection rate of the coreset")
+@click.option("--rate", type=Number(), required=True, help="selection rate of the coreset")
 @click.option(
     "--stack",
     type=click.IntRange(min=1),
