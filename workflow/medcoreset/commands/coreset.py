@@ -22,9 +22,7 @@ from medcoreset.selection.select import check_scores, select
 @flags.dataset
 @click.option("--evidence", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="SCORES.npz")
-@click.option(
-    "--rate", type=flags.Number(), required=True, help="Share to select, above 0, at most 1."
-)
+@click.option("--rate", type=float, required=True, help="Share to select, above 0, at most 1.")
 @click.option("--seeds", required=True, metavar="0,1,2", help="One coreset for each.")
 @click.option(
     "--rounding",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from medcoreset import methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
+from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
 from medcoreset.study.schema import ROOT, typed, validated
 from medcoreset.training.options import TrainingOptions
@@ -208,7 +209,7 @@ class Study:
     def _canonical(self, content: dict[str, Any], source: Path) -> dict[str, list[str]]:
         """Return datasets and networks as paths spell them: one run has one name."""
         own = self.config["datasets"]
-        return {
+        spelled = {
             "datasets": [
                 _checked(f"{source}: datasets", catalog.parse, name, own).name
                 for name in content["datasets"]
@@ -218,6 +219,11 @@ class Study:
                 for name in content["networks"]
             ],
         }
+        for key, names in spelled.items():
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise UserError(f"{source}: {key} has {content[key][i]!r} twice, as {name}")
+        return spelled
 
     def of_group(self, group: str) -> list[str]:
         """Return the names of the experiments of a paper, of both with `all`, or `every` one."""
@@ -320,11 +326,46 @@ class Study:
             _checked(f"{source}: surrogate.network", networks.check, name)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
+        if "full" in experiment["methods"]:
+            raise UserError(f"{source}: methods.full: that is the row of the full training set")
+        if experiment.has_table and not (experiment["full"] or experiment["methods"]):
+            raise UserError(f"{source}: methods is empty and full is false, so there is no row")
+        if not (experiment.has_table or experiment["figures"]):
+            raise UserError(f"{source}: neither networks with seeds nor figures, nothing to make")
         for table in experiment["published"]:
             _known(f"{source}: published", "published table", table, published_tables())
         for key in experiment["methods"]:
             _known(f"{source}: methods", "method", self.method_of(experiment, key), methods.METHODS)
             self._check_options(experiment, key)
+        self._check_figures(experiment)
+        for dataset in experiment["datasets"]:
+            self._check_data(experiment, dataset)
+
+    def _check_figures(self, experiment: Experiment) -> None:
+        rows = {key: methods.get(self.method_of(experiment, key)) for key in experiment["methods"]}
+        protocols = [self.split_protocol(column)[0] for column in experiment["protocols"]]
+        for figure in experiment["figures"]:
+            check = partial(_checked, f"{experiment.source}")
+            check(feasible.check_figure, figure, rows, experiment.has_table)
+            for protocol in protocols if "windows" in FIGURES[figure] else ():
+                for surrogate in experiment.surrogates(protocol):
+                    epochs = surrogate_epochs(protocol, surrogate)
+                    check(feasible.check_windows, figure, *self.window_grid(), epochs)
+
+    def _check_data(self, experiment: Experiment, dataset: str) -> None:
+        """Raise a UserError if what is known of a dataset does not fit the experiment."""
+        check, own = partial(_checked, f"{experiment.source}"), self.config["datasets"]
+        check(feasible.check_split, dataset, own)
+        surrogate_networks = listed(experiment["surrogate"]["network"])
+        check(feasible.check_images, dataset, own, [*experiment["networks"], *surrogate_networks])
+        known = feasible.facts_of(dataset, own)
+        for column in experiment["protocols"] if known else ():
+            protocol = self.split_protocol(column)[0]
+            for options in (protocol.training, protocol.surrogate):
+                check(feasible.check_training, dataset, known, options)
+            for rate in experiment["rates"] if experiment["methods"] else ():
+                given = (rate, protocol.rounding, protocol.training)
+                check(feasible.check_rate, dataset, known, *given)
 
     def _check_val(self, experiment: Experiment, column: str) -> None:
         rule = self.split_protocol(column)[1]
@@ -351,6 +392,15 @@ class Study:
         for name in sorted(protocols):
             surrogates = self.surrogates_of(experiment, key, self.protocols[name])
             lengths = {surrogate_epochs(self.protocols[name], each) for each in surrogates}
+            if method.uses_surrogate and not surrogates:
+                every = {
+                    surrogate_epochs(self.protocols[name], each)
+                    for each in experiment.surrogates(self.protocols[name])
+                }
+                raise UserError(
+                    f"{source}.surrogate_epochs: none of the surrogates, which are of "
+                    f"{', '.join(map(str, sorted(every)))} epochs"
+                )
             for dataset, rate in product(experiment["datasets"], experiment["rates"]):
                 candidates = self.options(experiment, key, dataset, name, rate)
                 if len(candidates) > 1 and not self.has_val(dataset):
@@ -358,8 +408,31 @@ class Study:
                         f"{source}: {len(candidates)} pairs of windows, of which one is chosen on "
                         f"validation data, and {dataset} has none; give one pair"
                     )
-                for options, epochs in product(candidates, lengths if method.check_epochs else ()):
-                    _checked(source, method.check_epochs, epochs, **options)
+                self._check_candidates(experiment, key, dataset, candidates, lengths)
+
+    def _check_candidates(
+        self,
+        experiment: Experiment,
+        key: str,
+        dataset: str,
+        candidates: list[dict[str, Any]],
+        lengths: Collection[int],
+    ) -> None:
+        """Raise a UserError if the surrogates lack what a method needs with its options."""
+        method = methods.get(self.method_of(experiment, key))
+        source = f"{experiment.source}: methods.{key}"
+        for options, epochs in product(candidates, lengths):
+            if method.check_epochs:
+                _checked(source, method.check_epochs, epochs, **options)
+            _checked(f"{experiment.source}", feasible.check_dynamics, key, method, options, epochs)
+        for options in candidates:
+            seed = experiment["surrogate"]["seed"]
+            _checked(f"{experiment.source}", feasible.check_averaged, key, method, options, seed)
+            val = [name for name in method.needed(options) if name.startswith("val_")]
+            if val and not self.has_val(dataset):
+                raise UserError(
+                    f"{source}: {method.name} looks at validation data, and {dataset} has none"
+                )
 
 
 def load(config: Mapping[str, Any]) -> Study:

@@ -11,11 +11,10 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from medcoreset.errors import UserError
 from medcoreset.study.documents import check_values, parse_yaml, read_yaml
+from medcoreset.training.options import WORDS
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "workflow" / "schemas"
-
-WORDS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 
 
 @cache
