@@ -19,15 +19,22 @@ min_version("9.27")
 logging.raiseExceptions = False
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+# Also where this is a module of another workflow, whose folder is `workflow.basedir`.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+for character, meaning in {"{": "a wildcard", ":": "the end of a path"}.items():
+    if character in str(HERE):
+        sys.exit(f"medcoreset: rename {HERE}: in the name of a folder {character} is {meaning}")
 
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")
+configfile: HERE / "config/config.yaml"
+
+
+sys.path.insert(0, str(HERE / "workflow"))
 
 from medcoreset.atomic import check_writable
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.study import configuration, forecast, plan, rehearsal
-from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, seed_list, share_gpus
+from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, repeated_flag, share_gpus
 
 try:
     study = configuration.load(config)
@@ -36,6 +43,8 @@ try:
     check_writable(study.root, ".snakemake")
 except UserError as mistake:
     sys.exit(f"medcoreset: {mistake}")
+if workflow.modifier.path_modifier.replace_prefix(study.root) != study.root:
+    sys.exit("medcoreset: prefix: a plan names results by their paths; take --directory FOLDER")
 
 jobs = Jobs(study)
 shell.prefix(command_prefix())
@@ -49,7 +58,7 @@ wildcard_constraints:
     variant=r"[^/]+",
     network=r"[^/]+",
     rate=r"[0-9.e-]+",
-    seeds=r"[0-9,-]+",
+    seeds=r"[0-9a-fx,-]+",
     experiment=r"[^/]+",
     digest=r"[0-9a-f]+",
 
@@ -66,47 +75,42 @@ include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/rehearsal.smk"
 
 
+# Those of a paper, of both, and with the ones that no group includes.
+for group in ("eva", "deepcore", "all", "every"):
+
+    rule:
+        name:
+            group
+        input:
+            jobs.target(*study.of_group(group)),
+
+
 for name in study.experiments:
+    if rules.has(name):
+        sys.exit(f"medcoreset: experiment {name}: a rule or a group has that name, choose another")
 
     rule:
         name:
             name
         default_target: name == "demo"
         input:
-            jobs.targets(name),
-
-
-for group in ("eva", "deepcore"):
-
-    rule:
-        name:
-            group
-        input:
-            jobs.targets(*study.of_group(group)),
-
-
-rule all:
-    input:
-        rules.eva.input,
-        rules.deepcore.input,
-
-
-# Those of the papers, and the ones that no group includes.
-rule every:
-    input:
-        jobs.targets(*study.experiments),
+            jobs.target(name),
 
 
 # A second after Snakemake 9 has looked for jobs to start it looks again, to keep its limit of 100 a
 # second, and again a second later; every job that ends begins another such series. After a thousand
 # jobs it would do little else (snakemake/snakemake#3744). Jobs on this machine need no such limit.
 onstart:
+    for name, mistake in study.experiments.mistakes().items():
+        say(f"{name} is left out: {mistake}")
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:
-    if study.rehearses:
-        text = forecast.report(study, study.named(workflow.dag_settings.targets))
-        Path(study.path("forecast.txt")).write_text(f"{text}\n")
+    names = study.named(workflow.dag_settings.targets)
+    if study.rehearses and names:
+        text = forecast.report(study, names)
+        Path(study.path("forecast.txt")).write_text(f"{text}\n", encoding="utf-8")
+        sys.stdout.reconfigure(errors="replace")
         print(text)

@@ -31,7 +31,9 @@ def edited(tmp_path: Path):
         shutil.copytree(TINY, tmp_path / "study")
         path = tmp_path / "study" / kind / "tiny.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
-        return configuration.load({"studies": [str(tmp_path / "study")]})
+        study = configuration.load({"studies": [str(tmp_path / "study")]})
+        _ = study.protocols["tiny"], study.experiments["tiny"]
+        return study
 
     return load
 
@@ -137,11 +139,6 @@ def test_published_windows_are_those_of_the_appendix():
     assert configuration.published_windows("organsmnist", 0.1, "") == (100, 190)
     with pytest.raises(UserError, match="no published windows for digits"):
         configuration.published_windows("digits", 0.1, "here")
-
-
-@pytest.mark.parametrize("seeds", [[0], [0, 1, 2], [3, 4], [0, 2, 5], [7, 1]])
-def test_seeds_survive_their_path_component(seeds):
-    assert plan.parse_seeds(plan.format_seeds(seeds)) == sorted(seeds)
 
 
 def test_surrogate_identity_splits_into_network_and_its_own():

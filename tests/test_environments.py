@@ -22,7 +22,10 @@ pytestmark = pytest.mark.long
 def locked() -> dict[str, str]:
     """Versions by package, of those that differ between Python versions the environments'."""
     python = {"python_version": "3.11", "python_full_version": "3.11.0"}
-    lines = map(Requirement, (ROOT / "requirements.lock").read_text().splitlines())
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert text.count("--hash=sha256:") >= text.count("==")
+    pinned = [line.removesuffix("\\") for line in text.splitlines() if not line.startswith(" ")]
+    lines = map(Requirement, pinned)
     found = [line for line in lines if line.marker is None or line.marker.evaluate(python)]
     return {line.name: str(line.specifier).removeprefix("==") for line in found}
 

@@ -66,7 +66,7 @@ def test_yaml_values_are_converted():
         ({"epochs": -1}, "epochs: -1 must be at least 0"),
         ({"batch_size": 8}, "batch_size: 8 must be at least 16"),
         ({"last_batch": "lose"}, "last_batch: 'lose' is not one of even, drop, keep"),
-        ({"accumulate": "yes"}, "accumulate: 'yes' is not true or false"),
+        ({"accumulate": "maybe"}, "accumulate: 'maybe' is not true or false"),
         ({"milestones": [0.5, 1.5]}, "must be at most 1"),
         ({"schedule": "multistep"}, "milestones: schedule multistep needs"),
         ({"min_lr": 1}, "min_lr: 1.0 is above lr 0.1"),

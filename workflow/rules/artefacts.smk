@@ -30,8 +30,8 @@ rule describe_experiment:
     message:
         "Resolving the plan of {wildcards.experiment}"
     shell:
-        "python -m medcoreset describe {wildcards.experiment} {params.config}"
-        " --out {output.plan} > {log} 2>&1"
+        "python -m medcoreset describe {wildcards.experiment:q} {params.config}"
+        " --out {output.plan:q} > {log:q} 2>&1"
 
 
 rule make_table:
@@ -66,8 +66,8 @@ rule make_table:
     message:
         "Making the table of {wildcards.experiment}"
     shell:
-        "python -m medcoreset table --spec {input.plan} {params.published}"
-        " --out {params.out} > {log} 2>&1"
+        "python -m medcoreset table --spec {input.plan:q} {params.published}"
+        " --out {params.out:q} > {log:q} 2>&1"
 
 
 # A rule per figure, because each has its own caption in the report.
@@ -106,5 +106,5 @@ for figure in plan.FIGURES:
         message:
             f"Drawing {figure} of {{wildcards.experiment}}"
         shell:
-            "python -m medcoreset figure {params.figure} --spec {input.plan} {params.table}"
-            " --out {params.out} > {log} 2>&1"
+            "python -m medcoreset figure {params.figure} --spec {input.plan:q} {params.table}"
+            " --out {params.out:q} > {log:q} 2>&1"

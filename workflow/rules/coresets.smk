@@ -33,12 +33,12 @@ rule select_coresets:
             scores=input.get("scores"), evidence=input.get("evidence")
         ),
         protocol=lambda wildcards: jobs.selection_flags(wildcards),
-        seeds=lambda wildcards: seed_list(wildcards.seeds),
+        seeds=lambda wildcards: jobs.seed_list(wildcards.seeds),
         device=study.config["device"],
     message:
         "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
-        "python -m medcoreset coreset {params.method} --dataset {input.dataset} {params.evidence}"
-        " --rate {wildcards.rate} {params.protocol} --seeds {params.seeds}"
+        "python -m medcoreset coreset {params.method} --dataset {input.dataset:q} {params.evidence}"
+        " --rate {wildcards.rate:q} {params.protocol} --seeds {params.seeds}"
         " {params.recipe} --device {params.device} --threads {threads}"
-        " --out {output.coresets} > {log} 2>&1"
+        " --out {output.coresets:q} > {log:q} 2>&1"

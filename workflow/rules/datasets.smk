@@ -32,5 +32,5 @@ rule prepare_dataset:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "python -m medcoreset dataset {wildcards.dataset} {params.source}"
-        " {params.recipe} --out {output.images} > {log} 2>&1"
+        "python -m medcoreset dataset {wildcards.dataset:q} {params.source}"
+        " {params.recipe} --out {output.images:q} > {log:q} 2>&1"

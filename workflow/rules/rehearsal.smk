@@ -23,7 +23,7 @@ rule measure_speed:
     message:
         "Measuring how fast {wildcards.network} trains"
     shell:
-        "python -m medcoreset speed --network {wildcards.network} --channels {wildcards.channels}"
-        " --image-size {wildcards.image_size} --precision {wildcards.precision}"
+        "python -m medcoreset speed --network {wildcards.network:q} --channels {wildcards.channels:q}"
+        " --image-size {wildcards.image_size:q} --precision {wildcards.precision:q}"
         " --device {params.device} --threads {threads}"
-        " --out {output} > {log} 2>&1"
+        " --out {output:q} > {log:q} 2>&1"

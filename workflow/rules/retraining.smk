@@ -31,15 +31,15 @@ rule train_network:
         recipe=lambda wildcards: jobs.recipes.run(wildcards).flags,
         coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
-        seeds=lambda wildcards: seed_list(wildcards.seeds),
+        seeds=lambda wildcards: jobs.seed_list(wildcards.seeds),
         device=study.config["device"],
         out=lambda wildcards, output: Path(output.metrics).parent,
     message:
         "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}"
         " ({wildcards.protocol}), seeds {wildcards.seeds}"
     shell:
-        "python -m medcoreset train --dataset {input.dataset} {params.coresets}"
-        " --protocol {wildcards.protocol} --surrogate {wildcards.surrogate}"
-        " --method {wildcards.variant} --rate {wildcards.rate} --network {wildcards.network}"
+        "python -m medcoreset train --dataset {input.dataset:q} {params.coresets}"
+        " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
+        " --method {wildcards.variant:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
         " --seeds {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"
-        " --out {params.out} > {log} 2>&1"
+        " --out {params.out:q} > {log:q} 2>&1"

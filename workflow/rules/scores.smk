@@ -33,9 +33,9 @@ rule compute_evidence:
     message:
         "Computing what {wildcards.variant} needs of {wildcards.dataset} ({wildcards.protocol})"
     shell:
-        "python -m medcoreset evidence {params.array} --dataset {input.dataset} {params.surrogates}"
+        "python -m medcoreset evidence {params.array} --dataset {input.dataset:q} {params.surrogates}"
         " {params.recipe} --device {params.device} --threads {threads}"
-        " --out {output.evidence}/{params.array}.npy > {log} 2>&1"
+        " --out {output.evidence:q}/{params.array}.npy > {log:q} 2>&1"
 
 
 rule score_samples:
@@ -58,16 +58,16 @@ rule score_samples:
     params:
         recipe=lambda wildcards: jobs.recipes.scores(wildcards).flags,
         method=lambda wildcards: jobs.method_flags(wildcards.variant),
-        evidence=lambda wildcards, input: " ".join(f"--evidence {path}" for path in input.evidence),
+        evidence=lambda wildcards, input: repeated_flag("evidence", input.evidence),
         missing=lambda wildcards: jobs.missing_flags(wildcards.protocol, wildcards.variant),
         device=study.config["device"],
     message:
         "Scoring {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
     shell:
-        "python -m medcoreset score {params.method} --dataset {input.dataset}"
+        "python -m medcoreset score {params.method} --dataset {input.dataset:q}"
         " {params.evidence} {params.missing} {params.recipe}"
         " --device {params.device} --threads {threads}"
-        " --out {output.scores} > {log} 2>&1"
+        " --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule score_windows:
@@ -92,5 +92,5 @@ rule score_windows:
     message:
         "Scoring {wildcards.dataset} by every pair of windows ({wildcards.protocol})"
     shell:
-        "python -m medcoreset windows --dataset {input.dataset} --evidence {input.evidence}"
-        " {params.windows} {params.recipe} --out {output.windows} > {log} 2>&1"
+        "python -m medcoreset windows --dataset {input.dataset:q} --evidence {input.evidence:q}"
+        " {params.windows} {params.recipe} --out {output.windows:q} > {log:q} 2>&1"

@@ -34,7 +34,7 @@ rule train_surrogate:
     message:
         "Training surrogate {wildcards.surrogate} on all of {wildcards.dataset} ({wildcards.protocol})"
     shell:
-        "python -m medcoreset surrogate --dataset {input.dataset} --protocol {wildcards.protocol}"
-        " --network {params.network} {params.training} {params.recipe}"
+        "python -m medcoreset surrogate --dataset {input.dataset:q} --protocol {wildcards.protocol:q}"
+        " --network {params.network:q} {params.training} {params.recipe}"
         " --probs-budget-mb {params.budget} --device {params.device} --threads {threads}"
-        " --out {params.out} > {log} 2>&1"
+        " --out {params.out:q} > {log:q} 2>&1"

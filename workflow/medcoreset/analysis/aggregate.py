@@ -144,7 +144,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     rounded = table[columns].round(dict.fromkeys([*STATISTICS, *COMPARISON], 6))
     text = rounded.to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

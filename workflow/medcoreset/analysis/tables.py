@@ -198,11 +198,11 @@ def _said(experiment: Experiment, choice: Choice) -> str:
 
 def markdown(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
     """Return the tables in Markdown, one per block, the published number below each of ours."""
-    parts = [f"# {experiment.title}"]
+    parts = [f"# {_plain(experiment.title)}"]
     for block in blocks(experiment, table):
-        parts.append(f"## {heading(experiment, block)}")
+        parts.append(f"## {_plain(heading(experiment, block))}")
         parts.append(_markdown_grid(experiment, _Grid.of(experiment, block)))
-    parts.append("\n".join(f"- {note}" for note in notes(experiment, table, choices)))
+    parts.append("\n".join(f"- {_plain(note)}" for note in notes(experiment, table, choices)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -225,17 +225,24 @@ def _markdown_grid(experiment: Experiment, grid: _Grid) -> str:
         text = marks[entry.rank].format(entry.text)
         return f"{text}<br>{entry.published}" if entry.published else text
 
-    head = [f"{experiment.datasets[d]} {percent(rate)} %" for d, rate in grid.columns]
+    head = [f"{_plain(experiment.datasets[d])} {percent(rate)} %" for d, rate in grid.columns]
     lines = [["Method", *head], ["---", *["---:"] * len(head)]]
     lines += [
-        [experiment.methods[method], *map(cell, entries)]
+        [_plain(experiment.methods[method]), *map(cell, entries)]
         for method, entries in grid.entries.items()
     ]
-    return "\n".join("| " + " | ".join(_pipes(text) for text in line) + " |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _pipes(text: str) -> str:
-    return text.replace("|", "\\|")
+def _plain(text: str) -> str:
+    """Return text, in one line, that Markdown shows as it stands: no markup, no HTML, no links.
+
+    An underscore within a word is none, and `mean (ci_low)` better read without a backslash.
+    """
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split()))
+    line = line.replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"([\\`*\[\]|])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
+    return re.sub(r"^(\d*)([#+.-])(?=[\s#])", r"\1\\\2", line)  # no heading or list in a list
 
 
 def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:

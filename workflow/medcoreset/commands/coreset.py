@@ -11,12 +11,13 @@ from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
 from medcoreset.options import split_settings
+from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding, budget
-from medcoreset.selection.files import read_scores, write_coresets
+from medcoreset.selection.files import check_coresets, read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select
 
 
-@click.command(name="coreset")
+@click.command(name="coreset", cls=flags.Stage)
 @click.argument("method")
 @flags.dataset
 @click.option("--evidence", type=click.Path(path_type=Path), metavar="DIR")
@@ -36,7 +37,7 @@ from medcoreset.selection.select import check_scores, select
 @flags.device
 @flags.threads
 @flags.recipe
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--out", type=flags.Output(folder=True), required=True, metavar="DIR")
 def command(
     method: str,
     dataset: Path,
@@ -55,6 +56,8 @@ def command(
     out: Path,
 ) -> None:
     """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
+    numbers = parse_seeds(seeds)
+    check_coresets(out)
     chosen = methods.get(method)
     options = chosen.parse_options(split_settings(settings))
     info = canonical.load_info(dataset)
@@ -81,12 +84,6 @@ def command(
         seed: select(
             chosen, arrays, size, balance=balance, seed=seed, options=options, scores=given
         )
-        for seed in _seeds(seeds)
+        for seed in numbers
     }
     write_coresets(out, coresets, info["sha256"], recipe)
-
-
-def _seeds(text: str) -> list[int]:
-    if not all(seed.isdecimal() for seed in text.split(",")):
-        raise UserError(f"--seeds {text}: expected integers from 0, separated by commas")
-    return [int(seed) for seed in text.split(",")]

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import click
 
+from medcoreset.commands import flags
 from medcoreset.datasets import canonical, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
 
 
-@click.command()
+@click.command(cls=flags.Stage)
 @click.argument("name")
-@click.option("--out", required=True, type=click.Path(), help="Canonical .npz; .json goes beside.")
+@click.option(
+    "--out", required=True, type=flags.Output(), help="Canonical .npz; .json goes beside."
+)
 @click.option("--data-dir", type=click.Path(), help="Folder with the source's official files.")
 @click.option("--mirror", help="Base address to download from in place of the official one.")
 @click.option(
@@ -43,7 +46,7 @@ from medcoreset.errors import UserError
 )
 def command(
     name: str,
-    out: str,
+    out: Path,
     data_dir: str | None,
     mirror: str | None,
     cache: str,
@@ -70,7 +73,7 @@ def command(
         raise UserError("--folder needs --image-size")
     if stand_in is not None:
         own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
-        dataset = sources.read_stand_in(name, stand_in, Path(out).with_suffix(""), **own)
+        dataset = sources.read_stand_in(name, stand_in, out.with_suffix(""), **own)
     elif file is not None:
         dataset = sources.read_own(name, file)
     elif folder is not None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from medcoreset.atomic import write_json
+from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.study import configuration, rehearsal
 from medcoreset.study.recipes import Recipes
 from medcoreset.study.specification import specification
 
 
-@click.command()
+@click.command(cls=flags.Stage)
 @click.argument("name")
 @click.option(
     "--config",
@@ -21,7 +22,7 @@ from medcoreset.study.specification import specification
     metavar="JSON",
     help="Keys of the configuration, as an object.",
 )
-@click.option("--out", required=True, type=click.Path(), help="Plan (.json) to write.")
+@click.option("--out", required=True, type=flags.Output(), help="Plan (.json) to write.")
 def command(name: str, given: str, out: str) -> None:
     """Resolve the experiment NAME: the rows, columns and files of its table and figures."""
     try:

@@ -32,7 +32,7 @@ def command() -> None:
 
 
 def _command(producer: producers.Producer) -> click.Command:
-    @click.command(name=producer.name, help=producer.summary)
+    @click.command(name=producer.name, help=producer.summary, cls=flags.Stage)
     @flags.dataset
     @click.option(
         "--surrogate",
@@ -43,7 +43,7 @@ def _command(producer: producers.Producer) -> click.Command:
         metavar="DIR",
         help="Folder of a trained surrogate" + (" (repeatable)." if producer.models else "."),
     )
-    @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.npy")
+    @click.option("--out", type=flags.Output(), required=True, metavar="FILE.npy")
     @flags.device
     @flags.threads
     @flags.recipe

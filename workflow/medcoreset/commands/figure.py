@@ -2,21 +2,30 @@
 
 import click
 
+from medcoreset.atomic import check_output
+from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 
 
-@click.command("figure")
+@click.command("figure", cls=flags.Stage)
 @click.argument("kind", type=click.Choice(list(FIGURES)))
-@click.option("--spec", required=True, help="The experiment, resolved (JSON).")
+@click.option("--spec", type=click.Path(), required=True, help="The experiment, resolved (JSON).")
 @click.option(
-    "--table", "table_file", help="The experiment's table.csv, for figures of accuracies."
+    "--table",
+    "table_file",
+    type=click.Path(),
+    help="The experiment's table.csv, for figures of accuracies.",
 )
-@click.option("--out", required=True, help="Path of the three files without their suffix.")
+@click.option(
+    "--out", type=click.Path(), required=True, help="Path of the three files without their suffix."
+)
 def command(kind: str, spec: str, table_file: str | None, out: str) -> None:
     """Draw the figure KIND of an experiment."""
     import importlib
 
+    for suffix in (".svg", ".pdf", ".png"):
+        check_output(f"{out}{suffix}")
     from medcoreset.analysis import aggregate, experiment
     from medcoreset.figures import style
 

@@ -1,17 +1,76 @@
 """Command-line flags that several stages share."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
+from medcoreset.atomic import check_output
+from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
+from medcoreset.seeding import LARGEST
 from medcoreset.training.options import TrainingOptions, type_of
 
 Command = Callable[..., None]
+
+
+class Output(click.Path):
+    """A file, or a folder, to make: no device, and nothing of another kind, is replaced by it."""
+
+    def __init__(self, *, folder: bool = False):
+        super().__init__(path_type=Path)
+        self.folder = folder
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; raises UserError if something else lies there."""
+        path = super().convert(value, param, ctx)
+        check_output(path, folder=self.folder)
+        return path
+
+
+class Number(click.FloatRange):
+    """A number that is finite, within limits if there are any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; a usage error for one that is none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+class Stage(click.Command):
+    """A stage of the command line, whose outputs are none of its inputs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the stage; raises UserError for an output that is an input."""
+        paths = [param for param in self.params if isinstance(param.type, click.Path)]
+        outputs = [param for param in paths if isinstance(param.type, Output)]
+        for output in outputs:
+            made = ctx.params[output.name]
+            for param in paths:
+                given = ctx.params[param.name] if param not in outputs else None
+                for path in given if isinstance(given, tuple) else [given]:
+                    if path is not None and _overwrites(Path(made), Path(path)):
+                        named = "/".join(param.opts)
+                        raise UserError(f"--out {made} is of {named} {path}: choose another")
+        return super().invoke(ctx)
+
+
+def _overwrites(made: Path, given: Path) -> bool:
+    """Say whether writing one path would change what another holds."""
+    if made.is_file() and given.is_dir():
+        return made.resolve().is_relative_to(given.resolve())
+    return made.resolve() == given.resolve()
+
+
+SEED = click.IntRange(min=0, max=LARGEST)
 
 dataset = click.option(
     "--dataset", type=click.Path(path_type=Path), required=True, metavar="DATASET.npz"
@@ -40,7 +99,7 @@ device = click.option(
     help="Where to compute; auto: cuda if there is one.",
 )
 threads = click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads."
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads."
 )
 
 
@@ -64,10 +123,10 @@ def recipe(command: Command) -> Command:
 def job_flags(command: Command) -> Command:
     """Decorate a command with the flags of where and on what a job runs."""
     for flag in (
-        click.option("--out", type=click.Path(path_type=Path), required=True, help="output folder"),
+        click.option("--out", type=Output(folder=True), required=True, help="output folder"),
         click.option(
             "--checkpoint-seconds",
-            type=click.FloatRange(min=0),
+            type=Number(min=0),
             default=300,
             show_default=True,
             envvar="MEDCORESET_CHECKPOINT_SECONDS",

@@ -3,12 +3,14 @@ from pathlib import Path
 import click
 
 from medcoreset.atomic import replacing
+from medcoreset.commands import flags
 from medcoreset.methods import listing
+from medcoreset.reading import read_text
 
 FORMATS = {"text": listing.as_text, "markdown": listing.as_markdown}
 
 
-@click.command(name="methods")
+@click.command(name="methods", cls=flags.Stage)
 @click.option("--format", "layout", type=click.Choice(list(FORMATS)), default="text")
 @click.option(
     "--into",
@@ -20,6 +22,6 @@ def command(layout: str, into: Path | None) -> None:
     if into is None:
         click.echo(FORMATS[layout]())
         return
-    text = listing.in_document(into.read_text())
+    text = listing.in_document(read_text(into, "a Markdown document"))
     with replacing(into) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")

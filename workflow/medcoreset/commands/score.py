@@ -12,7 +12,7 @@ from medcoreset.selection.files import write_scores
 from medcoreset.selection.select import score
 
 
-@click.command(name="score")
+@click.command(name="score", cls=flags.Stage)
 @click.argument("method")
 @click.option(
     "--evidence",
@@ -29,7 +29,7 @@ from medcoreset.selection.select import score
 @flags.device
 @flags.threads
 @flags.recipe
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SCORES.npz")
+@click.option("--out", type=flags.Output(), required=True, metavar="SCORES.npz")
 def command(
     method: str,
     folders: tuple[Path, ...],

@@ -14,18 +14,18 @@ from medcoreset.selection.files import write_selection
 from medcoreset.selection.select import select
 
 
-@click.command(name="select")
+@click.command(name="select", cls=flags.Stage)
 @click.argument("method")
 @click.argument("evidence", type=click.Path(path_type=Path))
 @click.option("--rate", type=float, help="Share of the samples to select, above 0, at most 1.")
 @click.option("--count", type=int, help="Number of samples to select, in place of --rate.")
 @flags.balance
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=flags.SEED, default=0, show_default=True)
 @flags.settings
 @flags.missing
 @flags.device
 @flags.threads
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="SELECTION.npz")
+@click.option("--out", type=flags.Output(), required=True, metavar="SELECTION.npz")
 def command(
     method: str,
     evidence: Path,

@@ -1,5 +1,7 @@
 """Stage `speed`: how fast a network trains on this machine, for a forecast."""
 
+from pathlib import Path
+
 import click
 
 from medcoreset.atomic import write_json
@@ -7,14 +9,14 @@ from medcoreset.commands import flags
 from medcoreset.training.options import TrainingOptions
 
 
-@click.command(name="speed")
+@click.command(name="speed", cls=flags.Stage)
 @click.option("--network", required=True, help="Network id, such as resnet18+width=8.")
 @click.option("--channels", type=click.Choice(["1", "3"]), required=True, help="Of the images.")
 @click.option("--image-size", type=click.IntRange(min=1), required=True, help="Pixels a side.")
 @click.option("--precision", default="auto", show_default=True, help="Arithmetic of the training.")
 @flags.device
 @flags.threads
-@click.option("--out", type=click.Path(), required=True, metavar="SPEED.json")
+@click.option("--out", type=flags.Output(), required=True, metavar="SPEED.json")
 def command(
     network: str,
     channels: str,
@@ -22,7 +24,7 @@ def command(
     precision: str,
     device: str,
     threads: int,
-    out: str,
+    out: Path,
 ) -> None:
     """Measure a few training steps of NETWORK on images made up for it."""
     options = TrainingOptions(precision=precision, channels=0)

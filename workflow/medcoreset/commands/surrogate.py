@@ -5,17 +5,19 @@ from typing import Any
 
 import click
 
-from medcoreset.commands.flags import job_flags, training_flags
+from medcoreset.commands.flags import SEED, Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
 from medcoreset.training.options import TrainingOptions
 
 
-@click.command()
+@click.command(cls=Stage)
 @job_flags
-@click.option("--seed", type=int, required=True, help="seed of initialisation, order, augmentation")
+@click.option(
+    "--seed", type=SEED, required=True, help="seed of initialisation, order, augmentation"
+)
 @click.option(
     "--probs-budget-mb",
-    type=float,
+    type=Number(min=0),
     default=256,
     show_default=True,
     help="write the full probabilities of every epoch if they fit into this many MB",

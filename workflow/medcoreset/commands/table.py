@@ -4,12 +4,24 @@ from pathlib import Path
 
 import click
 
+from medcoreset.commands import flags
 
-@click.command("table")
-@click.option("--spec", required=True, help="The experiment, resolved (JSON).")
-@click.option("--published", multiple=True, help="CSV of published numbers; may be repeated.")
-@click.option("--out", required=True, help="Folder for table.csv, .md, .html and .tex.")
-def command(spec: str, published: tuple[str, ...], out: str) -> None:
+
+@click.command("table", cls=flags.Stage)
+@click.option("--spec", type=click.Path(), required=True, help="The experiment, resolved (JSON).")
+@click.option(
+    "--published",
+    type=click.Path(),
+    multiple=True,
+    help="CSV of published numbers; may be repeated.",
+)
+@click.option(
+    "--out",
+    type=flags.Output(folder=True),
+    required=True,
+    help="Folder for table.csv, .md, .html and .tex.",
+)
+def command(spec: str, published: tuple[str, ...], out: Path) -> None:
     """Aggregate the runs of an experiment into a table beside the published numbers."""
     from medcoreset.analysis import aggregate, experiment, tables
     from medcoreset.analysis import published as papers
@@ -23,7 +35,7 @@ def command(spec: str, published: tuple[str, ...], out: str) -> None:
     for suffix, render in layouts.items():
         text = render(study, table, choices)
         with replacing(Path(out, f"table.{suffix}")) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
     if study.rehearsal:
         table["rehearsal"] = True
     aggregate.write_table(table, Path(out, "table.csv"))

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from medcoreset.commands.flags import job_flags, training_flags
+from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
-from medcoreset.errors import UserError
+from medcoreset.seeding import parse_seeds
 from medcoreset.training.options import TrainingOptions
 
 
-@click.command()
+@click.command(cls=Stage)
 @job_flags
 @click.option("--seeds", required=True, metavar="0,1,2", help="seeds, one run each")
 @click.option(
@@ -21,7 +21,7 @@ from medcoreset.training.options import TrainingOptions
 )
 @click.option("--surrogate", required=True, help="network that the coreset was selected with")
 @click.option("--method", required=True, help="method variant that selected the coreset")
-@click.option("--rate", type=float, required=True, help="selection rate of the coreset")
+@click.option("--rate", type=Number(), required=True, help="selection rate of the coreset")
 @click.option(
     "--stack",
     type=click.IntRange(min=1),
@@ -55,7 +55,7 @@ def command(
     taken over; stopped by a signal, the job goes on from its last checkpoint when run again.
     """
     options = TrainingOptions.from_mapping(training)
-    numbers = _seeds(seeds)
+    numbers = parse_seeds(seeds)
     from medcoreset.training.run import Job, train_coresets
 
     job = Job(
@@ -72,14 +72,3 @@ def command(
         stack=stack,
     )
     train_coresets(job, numbers, coresets)
-
-
-def _seeds(text: str) -> list[int]:
-    """Parse a comma-separated list of different seeds."""
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UserError(f"seeds: {text!r} is not a list of integers such as 0,1,2") from None
-    if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise UserError(f"seeds: {text!r} must be different and not negative")
-    return seeds

@@ -15,7 +15,7 @@ from medcoreset.selection.windows import grid, score_pairs, window_pairs
 GRID = ("early", "late", "length", "windows")
 
 
-@click.command(name="windows")
+@click.command(name="windows", cls=flags.Stage)
 @click.option("--evidence", type=click.Path(path_type=Path), required=True, metavar="DIR")
 @flags.dataset
 @click.option("--length", type=click.IntRange(min=1), default=10, show_default=True)
@@ -24,7 +24,7 @@ GRID = ("early", "late", "length", "windows")
 @flags.settings
 @flags.missing
 @flags.recipe
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="WINDOWS.npz")
+@click.option("--out", type=flags.Output(), required=True, metavar="WINDOWS.npz")
 def command(
     evidence: Path,
     dataset: Path,

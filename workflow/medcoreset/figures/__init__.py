@@ -18,3 +18,11 @@ FIGURES: dict[str, frozenset[str]] = {
     "eva_figure_a2": frozenset({"table"}),
 }
 """Figure → what it needs of the experiment: `table`, `sources`, `scores`, `coresets`, `windows`."""
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "eva_figure3": ("exp_single", "var_single", "exp_dual", "var_dual"),
+    "eva_figure4": ("var_single", "var_dual", "exp_single", "exp_dual"),
+    "eva_figure5": (r"window_\d+(_\d+)?",),
+    "eva_figure_a2": ("var_dual", "var_entire"),
+}
+"""Figure → the rows that it compares, as patterns of their keys: one of each at least."""

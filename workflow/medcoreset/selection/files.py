@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medcoreset.atomic import replacing, write_npz
+from medcoreset.atomic import check_output, replacing, write_npz
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
 from medcoreset.reading import read_npz
@@ -36,6 +37,7 @@ def write_coresets(
     were made by.
     """
     folder = Path(folder)
+    check_coresets(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         made = Path(temporary) / folder.name
@@ -45,6 +47,19 @@ def write_coresets(
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(made, folder)
+
+
+def check_coresets(folder: Path) -> None:
+    """Raise UserError unless a folder of coresets can be put there: one that holds more is not replaced."""
+    check_output(folder, folder=True)
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link, and a folder of coresets is to be made there")
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        # Snakemake marks the folders that it makes.
+        if not re.fullmatch(r"seed\d+\.npz|\.snakemake_timestamp", path.name):
+            raise UserError(
+                f"{folder} holds {path.name}, which is no coreset: choose another folder"
+            )
 
 
 def write_scores(

@@ -2,9 +2,10 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
-from medcoreset.study.schema import ROOT, read_yaml, typed, validated
+from medcoreset.study import feasible
+from medcoreset.study.documents import read_yaml
+from medcoreset.study.schema import ROOT, typed, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
 
@@ -75,6 +78,46 @@ def surrogate_epochs(protocol: Protocol, surrogate: str) -> int:
     return protocol.surrogate.epochs if epochs is None else epochs
 
 
+class Named(Mapping[str, Any]):
+    """What files describe, by name, made when it is asked for: a mistake in one file is its own."""
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], Any]):
+        self._names, self._make = list(names), make
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return one; raises UserError if there is a mistake in it."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            try:
+                self._made[name] = self._make(name)
+            except UserError as mistake:
+                self._made[name] = mistake
+        if isinstance(self._made[name], UserError):
+            raise UserError(str(self._made[name]))
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def mistakes(self) -> dict[str, UserError]:
+        """Return the mistakes, by the name of what they are in."""
+        self.sound()
+        return {name: made for name, made in self._made.items() if isinstance(made, UserError)}
+
+    def sound(self) -> dict[str, Any]:
+        """Return those without a mistake."""
+        for name in self._names:
+            with suppress(UserError):
+                _ = self[name]
+        made = {name: self._made[name] for name in self._names}
+        return {name: each for name, each in made.items() if not isinstance(each, UserError)}
+
+
 @dataclass(frozen=True)
 class Study:
     """Everything that was configured; experiments and protocols by name."""
@@ -91,31 +134,28 @@ class Study:
         return f"{self.root}/{pattern}"
 
     @cached_property
-    def protocol_files(self) -> dict[str, Path]:
-        """Files of the protocols by name."""
+    def protocols(self) -> Mapping[str, Protocol]:
+        """Protocols by name, with the values of those that they extend."""
+        return Named(self._protocol_files, self._protocol)
+
+    @cached_property
+    def _protocol_files(self) -> dict[str, list[Path]]:
         return self._files("protocols")
 
     @cached_property
-    def _protocol_contents(self) -> dict[str, dict[str, Any]]:
-        files = self.protocol_files.items()
-        return {name: validated(read_yaml(path), "protocol", path) for name, path in files}
+    def _protocol_contents(self) -> Mapping[str, dict[str, Any]]:
+        def read(name: str) -> dict[str, Any]:
+            files = self._protocol_files[name]
+            return validated(_read(files, "protocol"), "protocol", files[0])
 
-    @cached_property
-    def protocols(self) -> dict[str, Protocol]:
-        """Protocols by name, with the values of those that they extend."""
-        found: dict[str, Protocol] = {}
-        for name in self.protocol_files:
-            # Ancestors first, so that a mistake is said to be in the file that has it.
-            for each in reversed(self.lineage(name)):
-                found[each] = found.get(each) or self._protocol(each)
-        return found
+        return Named(self._protocol_files, read)
 
     def lineage(self, name: str) -> list[str]:
         """Return a protocol's name and those of the protocols that it extends, nearest first."""
         chain = [name]
         while parent := self._protocol_contents[chain[-1]].get("extends"):
-            source = f"{self.protocol_files[chain[-1]]}: extends"
-            _known(source, "protocol", parent, self.protocol_files)
+            source = f"{self._protocol_files[chain[-1]][0]}: extends"
+            _known(source, "protocol", parent, self._protocol_files)
             if parent in chain:
                 raise UserError(f"{source}: {name} extends itself through {parent}")
             chain.append(parent)
@@ -123,14 +163,17 @@ class Study:
 
     def _protocol(self, name: str) -> Protocol:
         merged: dict[str, dict[str, Any]] = {"training": {}, "surrogate": {}, "selection": {}}
-        report = "clean"
+        report, source = "clean", self._protocol_files[name][0]
         for ancestor in reversed(self.lineage(name)):
+            if ancestor != name:
+                # So that a mistake is said to be in the file that has it.
+                _ = self.protocols[ancestor]
             content = self._protocol_contents[ancestor]
             for section, values in merged.items():
                 values |= content.get(section, {})
             report = content.get("report", report)
-        _known(f"{self.protocol_files[name]}: report", "reporting rule", report, RULES)
-        source, options = f"{self.protocol_files[name]}", TrainingOptions.from_mapping
+        _known(f"{source}: report", "reporting rule", report, RULES)
+        options = TrainingOptions.from_mapping
         return Protocol(
             name,
             self._protocol_contents[name]["description"],
@@ -141,19 +184,30 @@ class Study:
         )
 
     @cached_property
-    def experiments(self) -> dict[str, Experiment]:
+    def experiments(self) -> Mapping[str, Experiment]:
         """Experiments by name, each checked against everything that it names."""
-        found = {}
-        for name, path in self._files("experiments").items():
-            content = validated(read_yaml(path), "experiment", path)
-            found[name] = Experiment(name, path, content | self._canonical(content, path))
-            self._check(found[name])
-        return found
+        return Named(self._experiment_files, self._experiment)
+
+    @cached_property
+    def _experiment_files(self) -> dict[str, list[Path]]:
+        return self._files("experiments")
+
+    def _experiment(self, name: str) -> Experiment:
+        path = self._experiment_files[name][0]
+        content = validated(self._experiment_contents[name], "experiment", path)
+        experiment = Experiment(name, path, content | self._canonical(content, path))
+        self._check(experiment)
+        return experiment
+
+    @cached_property
+    def _experiment_contents(self) -> "Named":
+        files = self._experiment_files
+        return Named(files, lambda name: _read(files[name], "experiment"))
 
     def _canonical(self, content: dict[str, Any], source: Path) -> dict[str, list[str]]:
         """Return datasets and networks as paths spell them: one run has one name."""
         own = self.config["datasets"]
-        return {
+        spelled = {
             "datasets": [
                 _checked(f"{source}: datasets", catalog.parse, name, own).name
                 for name in content["datasets"]
@@ -163,12 +217,22 @@ class Study:
                 for name in content["networks"]
             ],
         }
+        for key, names in spelled.items():
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise UserError(f"{source}: {key} has {content[key][i]!r} twice, as {name}")
+        return spelled
 
     def of_group(self, group: str) -> list[str]:
         """Return the names of the experiments of a paper, of both with `all`, or `every` one."""
         groups = {"all": ("eva", "deepcore")}.get(group, (group,))
-        every = self.experiments.items()
-        return [name for name, each in every if group == "every" or each["group"] in groups]
+        contents = self._experiment_contents.sound()
+        # Of a file that cannot be read, no one knows whether the group lacks it.
+        return [
+            name
+            for name in self.experiments
+            if group == "every" or name not in contents or _group(contents[name]) in groups
+        ]
 
     def named(self, targets: Collection[str]) -> list[str]:
         """Return the experiments that targets name, by themselves or as a group."""
@@ -239,13 +303,12 @@ class Study:
         """Return how a surrogate is trained under a protocol."""
         return replace(protocol.surrogate, epochs=surrogate_epochs(protocol, surrogate))
 
-    def _files(self, kind: str) -> dict[str, Path]:
-        found: dict[str, Path] = {}
-        for folder in [ROOT / "config", *self.folders]:
+    def _files(self, kind: str) -> dict[str, list[Path]]:
+        """Return the files of a kind by name: of a name that more than one has, all."""
+        found: dict[str, list[Path]] = {}
+        for folder in dict.fromkeys(each.resolve() for each in [ROOT / "config", *self.folders]):
             for path in sorted((folder / kind).glob("*.yaml")):
-                if path.stem in found:
-                    raise UserError(f"{path}: {found[path.stem]} has the same name")
-                found[path.stem] = path
+                found.setdefault(path.stem, []).insert(0, path)
         return found
 
     def _check(self, experiment: Experiment) -> None:
@@ -261,11 +324,44 @@ class Study:
             _checked(f"{source}: surrogate.network", networks.check, name)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
+        if experiment.has_table and not (experiment["full"] or experiment["methods"]):
+            raise UserError(f"{source}: methods is empty and full is false, so there is no row")
+        if not (experiment.has_table or experiment["figures"]):
+            raise UserError(f"{source}: neither networks with seeds nor figures, nothing to make")
         for table in experiment["published"]:
             _known(f"{source}: published", "published table", table, published_tables())
         self._check_rows(experiment)
         for key in experiment["methods"]:
             self._check_options(experiment, key)
+        self._check_figures(experiment)
+        for dataset in experiment["datasets"]:
+            self._check_data(experiment, dataset)
+
+    def _check_figures(self, experiment: Experiment) -> None:
+        rows = {key: methods.get(self.method_of(experiment, key)) for key in experiment["methods"]}
+        protocols = [self.split_protocol(column)[0] for column in experiment["protocols"]]
+        for figure in experiment["figures"]:
+            check = partial(_checked, f"{experiment.source}")
+            check(feasible.check_figure, figure, rows, experiment.has_table)
+            for protocol in protocols if "windows" in FIGURES[figure] else ():
+                for surrogate in experiment.surrogates(protocol):
+                    epochs = surrogate_epochs(protocol, surrogate)
+                    check(feasible.check_windows, figure, *self.window_grid(), epochs)
+
+    def _check_data(self, experiment: Experiment, dataset: str) -> None:
+        """Raise a UserError if what is known of a dataset does not fit the experiment."""
+        check, own = partial(_checked, f"{experiment.source}"), self.config["datasets"]
+        check(feasible.check_split, dataset, own)
+        surrogate_networks = listed(experiment["surrogate"]["network"])
+        check(feasible.check_images, dataset, own, [*experiment["networks"], *surrogate_networks])
+        known = feasible.facts_of(dataset, own)
+        for column in experiment["protocols"] if known else ():
+            protocol = self.split_protocol(column)[0]
+            for options in (protocol.training, protocol.surrogate):
+                check(feasible.check_training, dataset, known, options)
+            for rate in experiment["rates"] if experiment["methods"] else ():
+                given = (rate, protocol.rounding, protocol.training)
+                check(feasible.check_rate, dataset, known, *given)
 
     def _check_rows(self, experiment: Experiment) -> None:
         """Raise a UserError for rows that a reader, or the analysis, could take for others."""
@@ -328,6 +424,15 @@ class Study:
         for name in sorted(protocols):
             surrogates = self.surrogates_of(experiment, key, self.protocols[name])
             lengths = {surrogate_epochs(self.protocols[name], each) for each in surrogates}
+            if method.uses_surrogate and not surrogates:
+                every = {
+                    surrogate_epochs(self.protocols[name], each)
+                    for each in experiment.surrogates(self.protocols[name])
+                }
+                raise UserError(
+                    f"{source}.surrogate_epochs: none of the surrogates, which are of "
+                    f"{', '.join(map(str, sorted(every)))} epochs"
+                )
             for dataset, rate in product(experiment["datasets"], experiment["rates"]):
                 candidates = self.options(experiment, key, dataset, name, rate)
                 if len(candidates) > 1 and not self.has_val(dataset):
@@ -335,14 +440,38 @@ class Study:
                         f"{source}: {len(candidates)} pairs of windows, of which one is chosen on "
                         f"validation data, and {dataset} has none; give one pair"
                     )
-                for options, epochs in product(candidates, lengths if method.check_epochs else ()):
-                    _checked(source, method.check_epochs, epochs, **options)
+                self._check_candidates(experiment, key, dataset, candidates, lengths)
+
+    def _check_candidates(
+        self,
+        experiment: Experiment,
+        key: str,
+        dataset: str,
+        candidates: list[dict[str, Any]],
+        lengths: Collection[int],
+    ) -> None:
+        """Raise a UserError if the surrogates lack what a method needs with its options."""
+        method = methods.get(self.method_of(experiment, key))
+        source = f"{experiment.source}: methods.{key}"
+        for options, epochs in product(candidates, lengths):
+            if method.check_epochs:
+                _checked(source, method.check_epochs, epochs, **options)
+            _checked(f"{experiment.source}", feasible.check_dynamics, key, method, options, epochs)
+        for options in candidates:
+            seed = experiment["surrogate"]["seed"]
+            _checked(f"{experiment.source}", feasible.check_averaged, key, method, options, seed)
+            val = [name for name in method.needed(options) if name.startswith("val_")]
+            if val and not self.has_val(dataset):
+                raise UserError(
+                    f"{source}: {method.name} looks at validation data, and {dataset} has none"
+                )
 
 
 def load(config: Mapping[str, Any]) -> Study:
     """Return the study that `config` (config/config.yaml, overridden by `--config`) describes.
 
-    Raises UserError, one line, for any mistake in it, in a protocol or in an experiment.
+    Raises UserError, one line, for any mistake in it. One in a protocol or in an experiment is
+    raised where that is asked for.
     """
     filled = validated(typed(dict(config), "config"), "config", "configuration")
     for name, own in filled["datasets"].items():
@@ -356,9 +485,7 @@ def load(config: Mapping[str, Any]) -> Study:
     for folder in filled["studies"]:
         if not Path(folder).is_dir():
             raise UserError(f"configuration: studies: no such folder: {folder}")
-    study = Study(filled, [Path(folder) for folder in filled["studies"]])
-    _ = study.experiments
-    return study
+    return Study(filled, [Path(folder) for folder in filled["studies"]])
 
 
 def published_tables() -> set[str]:
@@ -388,6 +515,24 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
 
 
+def _read(files: list[Path], kind: str) -> Any:
+    """Return what the file of a protocol or an experiment says, if it may have its name."""
+    path = files[0]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]{,99}", path.stem):
+        raise UserError(
+            f"{path}: the name of {kind} {path.stem!r} is to be of lower-case letters, digits and "
+            "underscores, at most 100"
+        )
+    if len(files) > 1:
+        raise UserError(f"{path}: {files[1]} has the same name")
+    return read_yaml(path)
+
+
+def _group(content: Any) -> Any:
+    """Return the group of an experiment, whatever mistakes there are in it."""
+    return content.get("group") if isinstance(content, dict) else None
+
+
 def listed(value: Any) -> list[Any]:
     """Return a list as it is, and anything else as the one entry of a list."""
     return value if isinstance(value, list) else [value]
@@ -395,7 +540,7 @@ def listed(value: Any) -> list[Any]:
 
 @cache
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

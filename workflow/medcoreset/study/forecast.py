@@ -6,7 +6,6 @@ the time that a job takes to start is the mean of the rehearsal's selections.
 """
 
 import csv
-import json
 import math
 import shutil
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from typing import Any
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
+from medcoreset.reading import read_json
 from medcoreset.selection.budget import budget
 from medcoreset.study import plan
 from medcoreset.study.configuration import ROOT, Experiment, Study
@@ -147,7 +147,7 @@ def _of_run(study: Study, run: plan.Run, known: Facts) -> list[Work]:
     protocol = study.protocols[run.protocol]
     size = budget(float(run.rate), known.train, protocol.rounding)
     one = _work(run.dataset, run.network, size, known, protocol.training)
-    return [one] * len(plan.parse_seeds(run.seeds))
+    return [one] * len(plan.seeds_of(study, run.seeds))
 
 
 def _of_surrogate(study: Study, place: plan.Place, known: Facts) -> Work:
@@ -181,7 +181,7 @@ def _work(dataset: str, network: str, size: int, known: Facts, options: Training
 
 
 def _measured(rehearsal: Rehearsal, speed: tuple[str, int, int, str]) -> dict[str, Any]:
-    return json.loads(Path(rehearsal.path(plan.speed(*speed))).read_text())
+    return read_json(rehearsal.path(plan.speed(*speed)), "a measured speed")
 
 
 def _start_seconds(rehearsal: Rehearsal) -> float:
@@ -190,7 +190,7 @@ def _start_seconds(rehearsal: Rehearsal) -> float:
     seconds = [
         float(row["s"])
         for path in folder.rglob("*.tsv")
-        for row in csv.DictReader(path.open(), delimiter="\t")
+        for row in csv.DictReader(path.open(encoding="utf-8"), delimiter="\t")
     ]
     return sum(seconds) / len(seconds) if seconds else 0
 
@@ -198,7 +198,7 @@ def _start_seconds(rehearsal: Rehearsal) -> float:
 def _elsewhere(hours: float, reference: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the time on the devices of `DEVICES`, by the speed of the reference network."""
     here = reference["train_images_per_second"]
-    with DEVICES.open(newline="") as file:
+    with DEVICES.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [
         (

@@ -35,10 +35,8 @@ class Inputs:
         return self.study.path(".contents.json")
 
     def files(self, dataset: str) -> list[str]:
-        """Return what a dataset is read from, where that is on disk."""
-        if own := self.study.own(dataset):
-            return [own["path"]] if Path(own["path"]).exists() else []
-        return official(self.study.base(dataset), self._data_dir)
+        """Return what a dataset is read from, where that is on disk and Snakemake can name it."""
+        return [path for path in self._files(dataset) if "{" not in path]
 
     def contents(self, dataset: str) -> str:
         """Return the SHA-256 of what these files hold: its change reruns, that of a time does not.
@@ -46,7 +44,7 @@ class Inputs:
         A rehearsal of a folder of images is like it in its classes alone, and reads no image.
         """
         own = self.study.own(dataset)
-        if not self.files(dataset):
+        if not self._files(dataset):
             return ""
         if own is None:
             return official_contents(self.study.base(dataset), self._data_dir, self.kept)
@@ -64,6 +62,11 @@ class Inputs:
             return digest(DATASETS / "sources.py")
         others.add(DATASETS / "stand_in.py")
         return digest(DATASETS / "sources.py", without=frozenset(others.difference(used)))
+
+    def _files(self, dataset: str) -> list[str]:
+        if own := self.study.own(dataset):
+            return [own["path"]] if Path(own["path"]).exists() else []
+        return official(self.study.base(dataset), self._data_dir)
 
     @property
     def _data_dir(self) -> str | None:

@@ -3,9 +3,10 @@
 import json
 import os
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from medcoreset.figures import FIGURES
@@ -29,6 +30,7 @@ class Jobs:
     """The slice of a study that one job uses, so that a change reruns exactly what depends on it."""
 
     study: Study
+    _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -49,13 +51,34 @@ class Jobs:
         return lambda wildcards, attempt: attempt * self.resource(kind, name)
 
     def targets(self, *names: str) -> list[str]:
-        """Return what the targets of experiments make; in a rehearsal, what a forecast needs too."""
+        """Return what the targets of experiments make; in a rehearsal, what a forecast needs too.
+
+        The plan is among it: if it has changed it is not there, and what is made of it is made again,
+        though Snakemake may not remember of what it was made before.
+        """
         return [
             path
             for experiment in map(self.study.experiments.__getitem__, names)
-            for path in plan.artefacts(self.study, experiment)
-            + forecast.inputs(self.study, experiment)
+            for path in (
+                *plan.artefacts(self.study, experiment),
+                self.plan_file(experiment.name),
+                *forecast.inputs(self.study, experiment),
+            )
         ]
+
+    def target(self, *names: str) -> Callable[[Any], list[str]]:
+        """Return what Snakemake calls for a target that it is to make, and for no other.
+
+        A mistake in one of the target's experiments is said then: it stops nothing else.
+        """
+        return partial(self._target, names)
+
+    def _target(self, names: Iterable[str], wildcards: Any) -> list[str]:
+        mistakes = self.study.experiments.mistakes()
+        for name in names:
+            if name in mistakes:
+                sys.exit(f"medcoreset: {mistakes[name]}")
+        return self.targets(*names)
 
     def dataset_flags(self, dataset: str) -> str:
         """Return where `medcoreset dataset` finds a dataset, or of what size its stand-in is."""
@@ -98,7 +121,8 @@ class Jobs:
     def method_flags(self, variant: str) -> str:
         """Return a method and its options as `medcoreset score` and `coreset` take them."""
         name, options = variants.parse(variant)
-        return " ".join([name, *(f"--set {key}={value}" for key, value in options.items())])
+        settings = (f"{key}={value}" for key, value in options.items())
+        return f"{shlex.quote(name)} {repeated_flag('set', settings)}".strip()
 
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
         """Return the folders of the surrogates that a method's own evidence is computed from."""
@@ -113,8 +137,8 @@ class Jobs:
 
     def evidence_flags(self, wildcards: Any) -> str:
         """Return the surrogates, and how the evidence is computed from them."""
-        folders = [f"--surrogate {folder}" for folder in self.evidence_surrogates(wildcards)]
-        return " ".join([*folders, _flags(plan.production(wildcards.variant))])
+        folders = repeated_flag("surrogate", self.evidence_surrogates(wildcards))
+        return f"{folders} {_flags(plan.production(wildcards.variant))}"
 
     def score_evidence(self, wildcards: Any) -> list[str]:
         """Return the folders of evidence that a method scores."""
@@ -160,13 +184,15 @@ class Jobs:
         So another plan is another file, which is not there yet: its table and figures are made again
         whatever the times of files say. An edit that leaves the plan as it was is no change.
         """
-        content = specification(self.recipes, self.study.experiments[experiment])
+        if experiment not in self._digests:  # each of its figures asks
+            content = specification(self.recipes, self.study.experiments[experiment])
+            self._digests[experiment] = digest(content)[:12]
         path = self.study.path(plan.PLAN)
-        return path.format(experiment=experiment, digest=digest(content)[:12])
+        return path.format(experiment=experiment, digest=self._digests[experiment])
 
     def published_flags(self) -> str:
         """Return the files of published numbers, wherever the project lies."""
-        return " ".join(f"--published {shlex.quote(str(path))}" for path in PUBLISHED_TABLES)
+        return repeated_flag("published", PUBLISHED_TABLES)
 
     def published_digest(self, experiment: str) -> str:
         """Return the SHA-256 of the published numbers that an experiment's table shows."""
@@ -176,10 +202,14 @@ class Jobs:
         """Return the files that a figure is drawn from, besides the plan."""
         return plan.figure_inputs(self.study, self.study.experiments[wildcards.experiment], figure)
 
+    def seed_list(self, seeds: str) -> str:
+        """Return the seeds of a path component as a command takes them."""
+        return ",".join(map(str, plan.seeds_of(self.study, seeds)))
+
     def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table that a figure is drawn from, if it is."""
         return (
-            f"--table {plan.table(self.study, wildcards.experiment)}"
+            _flags({"table": plan.table(self.study, wildcards.experiment)})
             if "table" in FIGURES[figure]
             else ""
         )
@@ -192,7 +222,7 @@ def command_prefix() -> str:
     away, so that setting it here and now would not reach the command.
     """
     package = shlex.quote(str(ROOT / "workflow")).replace("{", "{{").replace("}", "}}")
-    return f"set -eu; export PYTHONPATH={package}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"
+    return f"set -euo pipefail; export PYTHONPATH={package}${{{{PYTHONPATH:+:$PYTHONPATH}}}};"
 
 
 def share_gpus(jobs_per_gpu: int) -> None:
@@ -205,9 +235,9 @@ def optional_flags(**given: Any) -> str:
     return _flags({name: value for name, value in given.items() if value})
 
 
-def seed_list(seeds: str) -> str:
-    """Return the seeds of a path component as a command takes them."""
-    return ",".join(map(str, plan.parse_seeds(seeds)))
+def repeated_flag(name: str, values: Iterable[Any]) -> str:
+    """Return `--name value` for every value."""
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for value in values)
 
 
 def _flags(values: dict[str, Any]) -> str:

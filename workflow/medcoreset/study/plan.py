@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from medcoreset import identity, methods
+from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
-from medcoreset.identity import Surrogate
+from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
 from medcoreset.producers import PRODUCERS
+from medcoreset.seeding import parse_seeds
 from medcoreset.study.configuration import Experiment, Study
 
 DATASET = "data/{dataset}.npz"
@@ -29,6 +31,9 @@ SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
 NO_SURROGATE = "none"
 FULL = "full"
+
+LONGEST_SEEDS = 60
+"""Characters of seeds in a path."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,31 @@ class Cell:
 
 
 def format_seeds(seeds: list[int]) -> str:
-    """Return seeds as a path component, `0-2` for consecutive ones, else `0,2,5`."""
+    """Return seeds as a path component, `0-4,7,9-11`; of many, their number and a digest.
+
+    A file's name has at most 255 bytes.
+    """
     ordered = sorted(seeds)
-    if len(ordered) > 1 and ordered == list(range(ordered[0], ordered[-1] + 1)):
-        return f"{ordered[0]}-{ordered[-1]}"
-    return ",".join(map(str, ordered))
+    ends = [[seed, seed] for seed in ordered[:1]]
+    for seed in ordered[1:]:
+        if seed == ends[-1][1] + 1:
+            ends[-1][1] = seed
+        else:
+            ends.append([seed, seed])
+    text = ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in ends)
+    if len(text) <= LONGEST_SEEDS:
+        return text
+    return f"{len(ordered)}x{digest(ordered)[:16]}"
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Return the seeds that `format_seeds` wrote."""
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
+def seeds_of(study: Study, text: str) -> list[int]:
+    """Return the seeds that `format_seeds` wrote; those of a digest are an experiment's."""
+    if "x" not in text:
+        return parse_seeds(text)
+    for experiment in study.experiments.sound().values():
+        if format_seeds(experiment["seeds"]) == text:
+            return sorted(experiment["seeds"])
+    raise UserError(f"no experiment has the seeds {text}")
 
 
 def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:

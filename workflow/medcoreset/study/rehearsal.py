@@ -7,6 +7,7 @@ rehearsal.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -15,6 +16,7 @@ from typing import Any
 from medcoreset import methods, networks
 from medcoreset.study.configuration import (
     Experiment,
+    Named,
     Protocol,
     Study,
     listed,
@@ -44,10 +46,8 @@ NOTE = (
 
 
 def of(study: Study) -> "Rehearsal":
-    """Return the rehearsal of a study; raises UserError for what cannot be made smaller."""
-    rehearsal = Rehearsal(study.config, study.folders, full=study)
-    _ = rehearsal.experiments
-    return rehearsal
+    """Return the rehearsal of a study."""
+    return Rehearsal(study.config, study.folders, full=study)
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,23 @@ class Rehearsal(Study):
     rehearses = True
 
     @cached_property
-    def protocols(self) -> dict[str, Protocol]:
+    def protocols(self) -> Mapping[str, Protocol]:
         """Protocols by name, with short trainings."""
-        return {
-            name: replace(
-                protocol,
-                training=_shortened(protocol.training),
-                surrogate=_shortened(protocol.surrogate),
-            )
-            for name, protocol in self.full.protocols.items()
-        }
+        return Named(self.full.protocols, self._protocol)
+
+    def _protocol(self, name: str) -> Protocol:
+        protocol = self.full.protocols[name]
+        shorter = {key: _shortened(getattr(protocol, key)) for key in ("training", "surrogate")}
+        return replace(protocol, **shorter)
 
     @cached_property
-    def experiments(self) -> dict[str, Experiment]:
+    def experiments(self) -> Mapping[str, Experiment]:
         """Experiments by name, with two rates, two seeds and narrow networks, checked again."""
-        smaller = {name: self._smaller(each) for name, each in self.full.experiments.items()}
-        for experiment in smaller.values():
-            self._check(experiment)
+        return Named(self.full.experiments, self._experiment)
+
+    def _experiment(self, name: str) -> Experiment:
+        smaller = self._smaller(self.full.experiments[name])
+        self._check(smaller)
         return smaller
 
     def options(
@@ -107,7 +107,7 @@ class Rehearsal(Study):
         """Return how many training images the lowest rate of any experiment needs."""
         needed = [
             _samples(min(experiment["rates"]), self.split_protocol(column)[0].rounding)
-            for experiment in self.experiments.values()
+            for experiment in self.experiments.sound().values()
             for column in experiment["protocols"]
             if dataset in experiment["datasets"] and experiment["rates"]
         ]

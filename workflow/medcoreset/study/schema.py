@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from medcoreset.errors import UserError
+from medcoreset.study.documents import check_values, parse_yaml, read_yaml
+from medcoreset.training.options import WORDS
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "workflow" / "schemas"
@@ -22,23 +23,15 @@ def schema(kind: str) -> dict[str, Any]:
     return read_yaml(SCHEMAS / f"{kind}.schema.yaml")
 
 
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file; a syntax error is a UserError that names its line."""
-    try:
-        return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {error.problem}") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-
-
 def validated(document: Any, kind: str, source: str | Path) -> dict[str, Any]:
-    """Return a copy of `document` with the schema's defaults filled in.
+    """Return a copy of `document` in the types of its schema, with the defaults filled in.
 
-    Raises UserError with one line that names `source`, the key, its value and what is allowed.
+    Where an integer is asked, 3.0 is 3, and where true or false, `yes` is true. Raises UserError
+    with one line that names `source`, the key, its value and what is allowed.
     """
+    check_values(document, str(source))
     rules = schema(kind)
+    document = _typed(document, rules, rules, texts=False)
     mistake = best_match(Draft202012Validator(rules).iter_errors(document))
     if mistake is not None:
         raise UserError(f"{source}: {_explained(mistake)}")
@@ -50,19 +43,42 @@ def typed(value: Any, kind: str) -> Any:
 
     `snakemake --config` gives `true`, and anything inside a mapping, as text.
     """
-    return _typed(value, schema(kind), schema(kind))
+    check_values(value, "configuration")
+    return _typed(value, schema(kind), schema(kind), texts=True)
 
 
-def _typed(value: Any, rules: dict[str, Any], root: dict[str, Any]) -> Any:
-    rules = rules | _resolved(rules, root)
-    if isinstance(value, str) and "type" in rules and "string" not in rules["type"]:
-        with contextlib.suppress(yaml.YAMLError):
-            value = yaml.safe_load(value)
+def _typed(value: Any, rules: dict[str, Any], root: dict[str, Any], *, texts: bool) -> Any:
+    branches = [rules | _resolved(rules, root)]
+    branches += branches[0].get("anyOf", [])
+    kinds = {kind for each in branches for kind in _listed(each.get("type", []))}
+    if isinstance(value, str) and kinds and "string" not in kinds:
+        if "boolean" in kinds:
+            value = WORDS.get(value.lower(), value)
+        elif texts:
+            with contextlib.suppress(UserError):
+                value = parse_yaml(value, "configuration")
+    if (
+        isinstance(value, float)
+        and value.is_integer()
+        and "integer" in kinds
+        and "number" not in kinds
+    ):
+        return int(value)
     if isinstance(value, dict):
-        others = rules.get("additionalProperties") or {}
-        of_key = rules.get("properties", {})
-        return {key: _typed(inner, of_key.get(key, others), root) for key, inner in value.items()}
+        of_key = branches[0].get("properties", {})
+        others = branches[0].get("additionalProperties") or {}
+        return {
+            key: _typed(inner, of_key.get(key, others), root, texts=texts)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        items = next((each["items"] for each in branches if "items" in each), {})
+        return [_typed(each, items, root, texts=texts) for each in value]
     return value
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _with_defaults(value: Any, rules: dict[str, Any], root: dict[str, Any]) -> Any:
@@ -94,7 +110,7 @@ def _explained(mistake: ValidationError) -> str:
     match mistake.validator:
         case "additionalProperties":
             allowed = mistake.schema.get("properties", {})
-            unknown = ", ".join(repr(name) for name in value if name not in allowed)
+            unknown = ", ".join(_shown(name) for name in value if name not in allowed)
             inside = "" if key == "the file" else f" in {key}"
             return f"unknown key {unknown}{inside} (allowed: {', '.join(allowed)})"
         case "required":
@@ -116,7 +132,16 @@ def _explained(mistake: ValidationError) -> str:
         case "minItems" | "minProperties":
             return f"{key} is empty, must have at least {limit} entry"
         case "uniqueItems":
-            return f"{key} is {value!r}, must not repeat an entry"
+            twice = next((each for i, each in enumerate(value) if each in value[:i]), "one")
+            return f"{key} is {_shown(value)}, must not repeat an entry, as {_shown(twice)}"
+        case "maxItems":
+            return f"{key} has {len(value):,} entries, must have at most {limit:,}"
         case _:
-            return f"{key}: {mistake.message}"
-    return f"{key} is {value!r}, must be {allowed}"
+            return f"{key}: {' '.join(mistake.message.split())[:500]}"
+    return f"{key} is {_shown(value)}, must be {allowed}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as errors show it, a long one in part."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:190]} … ({len(text):,} characters)"

@@ -13,10 +13,9 @@ import torch
 from medcoreset import seeding
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.streaming import StreamedImages, load_batches
-from medcoreset.errors import UserError
+from medcoreset.training.augmentation import PADDING, check_augmentation, check_channels
 from medcoreset.training.options import TrainingOptions
 
-PADDING = 4
 """Pixels by which `crop_flip` moves an image at most."""
 
 
@@ -137,12 +136,9 @@ def resident(
     Raises UserError for `channels` or an `augmentation` that the images cannot give.
     """
     channels = options.channels or dataset.channels
-    if channels < dataset.channels:
-        raise UserError(
-            f"channels: {dataset.name} has {dataset.channels}, which cannot become {channels}; "
-            f"use 0 or {dataset.channels}"
-        )
-    _check_augmentation(dataset, options)
+    check_channels(dataset.name, dataset.channels, options)
+    streamed = isinstance(dataset.train_images, StreamedImages)
+    check_augmentation(dataset.name, dataset.image_size, options, streamed=streamed)
     scale, shift = _normalization(dataset, options)
 
     def split(images: np.ndarray | StreamedImages, labels: np.ndarray) -> Split:
@@ -168,20 +164,6 @@ def resident(
 def _on_device(images: np.ndarray, device: torch.device) -> torch.Tensor:
     pixels = images if images.ndim == 4 else images[..., None]
     return torch.from_numpy(np.array(pixels)).to(device)
-
-
-def _check_augmentation(dataset: Dataset, options: TrainingOptions) -> None:
-    streamed = isinstance(dataset.train_images, StreamedImages)
-    if options.augmentation == "crop_flip" and (streamed or dataset.image_size <= PADDING):
-        raise UserError(
-            f"augmentation: crop_flip needs images in memory, above {PADDING} pixels; those of "
-            f"{dataset.name} are {'streamed: use resized_crop_flip' if streamed else 'smaller'}"
-        )
-    if options.augmentation == "resized_crop_flip" and not streamed:
-        raise UserError(
-            f"augmentation: resized_crop_flip is for streamed images, {dataset.name} is in memory: "
-            "use crop_flip"
-        )
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:

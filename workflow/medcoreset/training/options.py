@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
+import math
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from medcoreset.errors import UserError
+
+WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def _option(
@@ -149,21 +152,25 @@ def _convert(key: str, kind: type, value: Any) -> Any:
     """Convert `value` to its declared type; YAML reads 5e-4 as text and 1 as an integer."""
     try:
         if kind is bool:
-            if not isinstance(value, bool):
-                raise ValueError
-            return value
+            return value if isinstance(value, bool) else WORDS[value.lower()]
         if isinstance(value, bool) or value is None:
             raise ValueError
         if kind is tuple:
             parts = value.split(",") if isinstance(value, str) else value
-            return tuple(float(part) for part in parts if str(part).strip())
+            return tuple(_finite(float(part)) for part in parts if str(part).strip())
         if kind is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
-        return kind(value)
-    except (TypeError, ValueError):
+        return _finite(kind(value)) if kind is float else kind(value)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         expected = {bool: "true or false", int: "an integer", float: "a number"}
         wanted = expected.get(kind, "a list of numbers" if kind is tuple else "a name")
         raise UserError(f"{key}: {value!r} is not {wanted}") from None
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _check(option: dataclasses.Field, value: Any) -> None:

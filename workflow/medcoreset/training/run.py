@@ -416,7 +416,8 @@ def _write_outputs(evidence: Path, training: Training) -> None:
 
 def _title(members: list[Member]) -> str:
     """Return what a training of these members is called: seed0, or seed0-1-2 if stacked."""
-    return "seed" + "-".join(str(member.seed) for member in members)
+    name = "seed" + "-".join(str(member.seed) for member in members)
+    return name if len(name) <= 100 else f"seeds{digest(name)[:16]}"
 
 
 def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:

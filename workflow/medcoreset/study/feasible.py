@@ -1,0 +1,117 @@
+"""What a job would refuse, known before the first: of images, rates, epochs, rows and figures."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from medcoreset import methods, networks
+from medcoreset.datasets import catalog, facts
+from medcoreset.datasets.facts import Facts
+from medcoreset.errors import UserError
+from medcoreset.evidence.arrays import per_epoch
+from medcoreset.figures import FIGURES, ROWS
+from medcoreset.seeding import LARGEST
+from medcoreset.selection.budget import budget
+from medcoreset.selection.windows import grid, window_pairs
+from medcoreset.training import schedule
+from medcoreset.training.augmentation import check_augmentation, check_channels
+from medcoreset.training.options import TrainingOptions
+
+
+def check_split(name: str, own: dict[str, Any]) -> None:
+    """Raise a UserError for a dataset whose options its source cannot give, as far as it is known."""
+    identity = catalog.parse(name, own)
+    if identity.base in own:
+        return
+    whole = facts.of(replace(identity, train=None), None)
+    held_out = 0 if identity.source.has_val else whole.val
+    if identity.train and identity.train > whole.train:
+        raise UserError(f"{name}: train={identity.train:,}, and there are {whole.train:,} images")
+    left = identity.train or whole.train
+    parts = {"trains on": left, "holds out": held_out, "leaves out": whole.train - left}
+    for part, count in parts.items():
+        needed = whole.classes if part == "trains on" and (held_out or identity.train) else 0
+        if count < needed or (count and count < whole.classes):
+            raise UserError(
+                f"{name}: {part} {count:,} images, fewer than its {whole.classes:,} classes"
+            )
+
+
+def facts_of(name: str, own: dict[str, Any]) -> Facts | None:
+    """Return what is known of a dataset without a look at a file of the user's own."""
+    identity = catalog.parse(name, own)
+    return facts.of(identity, None) if identity.base not in own else None
+
+
+def image_size(name: str, own: dict[str, Any]) -> int | None:
+    """Return how large the images of a dataset are, or None if that is not known."""
+    known = facts_of(name, own)
+    return known.image_size if known else own[catalog.parse(name, own).base].get("image_size")
+
+
+def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> None:
+    """Raise a UserError if a network does not take the images of a dataset."""
+    for network in network_names:
+        size = image_size(name, own)
+        try:
+            networks.check(network, size)
+        except UserError as mistake:
+            raise UserError(f"{mistake} (those of {name})") from None
+
+
+def check_training(name: str, known: Facts, options: TrainingOptions) -> None:
+    """Raise a UserError if a dataset cannot be trained on with these options."""
+    check_channels(name, known.channels, options)
+    check_augmentation(name, known.image_size, options, streamed=known.streamed)
+
+
+def check_rate(
+    name: str, known: Facts, rate: float, rounding: str, options: TrainingOptions
+) -> None:
+    """Raise a UserError for a rate that selects no sample, or too few to be trained on."""
+    try:
+        schedule.plan(budget(rate, known.train, rounding), options)
+    except UserError as mistake:
+        raise UserError(f"rates: {rate:g} of {name}: {mistake}") from None
+
+
+def check_dynamics(key: str, method: methods.Method, options: dict[str, Any], epochs: int) -> None:
+    """Raise a UserError for a method that looks at training dynamics, where there are none."""
+    if not epochs and any(map(per_epoch, method.needed(options))):
+        raise UserError(
+            f"methods.{key}: {method.name} looks at training dynamics, and its surrogate is of 0 epochs"
+        )
+
+
+def check_averaged(key: str, method: methods.Method, options: dict[str, Any], seed: int) -> None:
+    """Raise a UserError if a method averages over surrogates whose seeds are too large."""
+    units = {name: option.range.unit for name, option in method.options.items()}
+    counts = [value for name, value in options.items() if units[name] == "surrogates"]
+    if seed + max(counts, default=1) - 1 > LARGEST:
+        raise UserError(
+            f"surrogate.seed: {seed}, from which methods.{key} takes {max(counts)} seeds, must be "
+            f"at most {LARGEST - max(counts) + 1}"
+        )
+
+
+def check_figure(figure: str, rows: dict[str, methods.Method], has_table: bool) -> None:
+    """Raise a UserError for a figure that the experiment's rows cannot give."""
+    needs = FIGURES[figure]
+    if "table" in needs and not has_table:
+        raise UserError(
+            f"figures: {figure} is drawn from a table, so networks, seeds and rows are needed"
+        )
+    scored = any(method.ranks and method.uses_surrogate for method in rows.values())
+    if needs & {"scores"} and "windows" not in needs and not scored:
+        raise UserError(f"figures: {figure} is drawn from scores, and methods has none that scores")
+    for wanted in ROWS.get(figure, ()):
+        if not any(re.fullmatch(wanted, key) for key in rows):
+            raise UserError(f"figures: {figure} compares rows, of which methods lacks {wanted}")
+
+
+def check_windows(figure: str, length: int, step: int, epochs: int) -> None:
+    """Raise a UserError for a figure of pairs of windows if there is no pair in so many epochs."""
+    try:
+        window_pairs(grid(epochs, length, step), length, epochs)
+    except UserError as mistake:
+        raise UserError(f"figures: {figure}: {mistake}") from None
