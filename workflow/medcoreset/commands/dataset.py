@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from medcoreset.datasets import canonical, sources
+from medcoreset.datasets import canonical, duplicates, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.errors import UserError
 
@@ -26,6 +26,13 @@ from medcoreset.errors import UserError
 @click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
+    "--duplicates",
+    "policy",
+    type=click.Choice(duplicates.POLICIES),
+    help="What becomes of your own images that are there more than once: they are counted and said "
+    "(keep, the default), an error (refuse), or left out, of train first (drop).",
+)
+@click.option(
     "--stand-in",
     type=click.IntRange(min=1),
     metavar="SAMPLES",
@@ -41,6 +48,7 @@ def command(
     folder: str | None,
     image_size: int | None,
     stream: bool,
+    policy: duplicates.Policy | None,
     stand_in: int | None,
 ) -> None:
     """Bring the dataset NAME into the canonical form.
@@ -53,15 +61,19 @@ def command(
         raise UserError("--file and --folder: give one of them")
     if folder is None and (stream or image_size is not None):
         raise UserError("--image-size and --stream are for a --folder")
+    if policy is not None and file is None and folder is None:
+        raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
         raise UserError("--folder needs --image-size")
     if stand_in is not None:
         own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
         dataset = sources.read_stand_in(name, stand_in, Path(out).with_suffix(""), **own)
     elif file is not None:
-        dataset = sources.read_own(name, file)
+        dataset = sources.read_own(name, file, policy=policy or "keep")
     elif folder is not None:
-        dataset = sources.read_own_folder(name, folder, image_size=image_size, stream=stream)
+        dataset = sources.read_own_folder(
+            name, folder, image_size=image_size, stream=stream, policy=policy or "keep"
+        )
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from medcoreset.datasets import digits, folder, medmnist, npz, stand_in, tinyimagenet, vision
+from medcoreset.datasets import (
+    digits,
+    duplicates,
+    folder,
+    medmnist,
+    npz,
+    stand_in,
+    tinyimagenet,
+    vision,
+)
 from medcoreset.datasets.canonical import SPLITS, Dataset, Images
 from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
 from medcoreset.datasets.download import DEFAULT_CACHE
@@ -38,34 +47,40 @@ def read(
             dataset = vision.read(identity.base, **places)
         case "tinyimagenet":
             dataset = tinyimagenet.read(**places)
-        case "imagenet":
-            dataset = _imagenet(data_dir)
-    return _finish(dataset, identity)
+        case "imagenet":  # of which each file would have to be opened, to be told from others
+            return _finish(_imagenet(data_dir), identity)
+    return duplicates.handled(_finish(dataset, identity))
 
 
-def read_own(name: str, file: str | Path) -> Dataset:
-    """Return the user's own data in the `.npz` file `file`, under the identity `name`."""
+def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep") -> Dataset:
+    """Return the user's own data in the `.npz` file `file`, under the identity `name`.
+
+    `policy` says what becomes of images that are there more than once, see `duplicates`.
+    """
     identity = _own_identity(name)
-    return _finish(npz.read(identity.base, file), identity)
+    return _own(npz.read(identity.base, file), identity, policy)
 
 
 def read_own_folder(
-    name: str, root: str | Path, *, image_size: int, stream: bool = False
+    name: str,
+    root: str | Path,
+    *,
+    image_size: int,
+    stream: bool = False,
+    policy: duplicates.Policy = "keep",
 ) -> Dataset:
     """Return the user's own folder of images, under the identity `name`.
 
     Images become `image_size` × `image_size` pixels, grey if all files are. With `stream` they stay
     in their files and are read as RGB, as they are needed: for sets larger than the memory.
+    `policy` says what becomes of images that are there more than once, see `duplicates`.
     """
     identity = _own_identity(name)
     if image_size < 1:
         raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
     colour = True if stream else None
     dataset = folder.read(identity.base, root, image_size=image_size, colour=colour)
-    dataset = _finish(dataset, identity)
-    if stream:
-        return dataset
-    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+    return _own(dataset, identity, policy, stream=stream)
 
 
 def read_stand_in(
@@ -84,7 +99,8 @@ def read_stand_in(
     JPEGs of a streamed dataset are written below the folder `images`.
     """
     if file is not None:
-        like = stand_in.Likeness.of_own(read_own(name, file))
+        identity = _own_identity(name)
+        like = stand_in.Likeness.of_own(_finish(npz.read(identity.base, file), identity))
     elif root is not None:
         identity = _own_identity(name)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
@@ -122,6 +138,24 @@ def _own_identity(name: str) -> Identity:
     base = name.partition("+")[0]
     check_own_name(base)
     return parse(name, own=[base])
+
+
+def _own(
+    dataset: Dataset, identity: Identity, policy: duplicates.Policy, *, stream: bool = False
+) -> Dataset:
+    """Finish a user's own data: with images in memory unless `stream`, and without duplicates."""
+    if (
+        policy == "drop"
+    ):  # beforehand, so that none can be held out of a training set with the other
+        return _finish(
+            duplicates.handled(dataset if stream else _decoded(dataset), policy), identity
+        )
+    dataset = _finish(dataset, identity)
+    return duplicates.handled(dataset if stream else _decoded(dataset), policy)
+
+
+def _decoded(dataset: Dataset) -> Dataset:
+    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
 
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:

@@ -76,10 +76,11 @@ class Jobs:
         own = self._own(dataset)[1]
         if own is None:
             return ""
+        policy = {} if own["duplicates"] == "keep" else {"duplicates": own["duplicates"]}
         if own["path"].endswith(".npz"):
-            return _flags({"file": own["path"]})
+            return _flags({"file": own["path"], **policy})
         stream = " --stream" if own["stream"] else ""
-        return _flags({"folder": own["path"], "image_size": own["image_size"]}) + stream
+        return _flags({"folder": own["path"], "image_size": own["image_size"], **policy}) + stream
 
     def _own(self, dataset: str) -> tuple[str, dict[str, Any] | None]:
         own = self.study.config["datasets"]
