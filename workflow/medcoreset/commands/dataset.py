@@ -6,7 +6,7 @@ import click
 
 from medcoreset.datasets import canonical, duplicates, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 
 
 @click.command()
@@ -77,3 +77,8 @@ def command(
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)
+    if dataset.info.get("verified") is False:
+        say(
+            f"dataset {name}: unverified, for its unpacked files no checksums are on record; official "
+            "archives in data_dir are verified"
+        )

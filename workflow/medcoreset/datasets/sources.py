@@ -123,7 +123,7 @@ def _imagenet(data_dir: str | Path | None) -> Dataset:
         image_size=224,
         resized_to=256,
         colour=True,
-        info={"licence": source.licence, "citation": source.citation},
+        info={"licence": source.licence, "citation": source.citation, "verified": False},
     )
     counts = {split: len(dataset.labels(split)) for split in source.counts}
     if counts != source.counts:
