@@ -6,7 +6,8 @@ import click
 
 from medcoreset.datasets import canonical, duplicates, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
-from medcoreset.errors import UserError, say
+from medcoreset.datasets.summary import summary
+from medcoreset.errors import UserError
 
 
 @click.command()
@@ -55,7 +56,8 @@ def command(
 
     NAME is a public dataset (digits, organsmnist, organsmnist_64, cifar10 …) or any other name for
     your own data, with options: +train=600 trains on a stratified subset, +val=0.2 holds out
-    another share of the training set than 10 % where there is no validation set.
+    another share of the training set than 10 % where there is no validation set. What was read, and
+    what was not, is said in one line.
     """
     if file is not None and folder is not None:
         raise UserError("--file and --folder: give one of them")
@@ -77,8 +79,4 @@ def command(
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)
-    if dataset.info.get("verified") is False:
-        say(
-            f"dataset {name}: unverified, for its unpacked files no checksums are on record; official "
-            "archives in data_dir are verified"
-        )
+    click.echo(summary(dataset))

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from medcoreset.datasets import layout, pictures
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.splits import hold_out
-from medcoreset.datasets.streaming import GREY_MODES, StreamedImages
-from medcoreset.errors import UserError
+from medcoreset.datasets.streaming import StreamedImages
+from medcoreset.reading import file_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 TEST_FRACTION = 0.2
 
 Files = tuple[np.ndarray, np.ndarray, np.ndarray]  # paths (N,), sizes in bytes (N,), labels (N,)
@@ -25,6 +24,7 @@ def read(
     image_size: int,
     resized_to: int | None = None,
     colour: bool | None = None,
+    look: bool = False,
     info: dict[str, Any] | None = None,
 ) -> Dataset:
     """Return the images under `root` as a dataset of `StreamedImages`, none of them decoded yet.
@@ -32,97 +32,66 @@ def read(
     Layouts: `train/CLASS/*.png` with `test/` and perhaps `val/`; with `val/` but no `test/`, `val/` is
     the test split, as in ImageNet, whose test labels are secret. Or just `CLASS/*.png`, of which a
     stratified, seeded 20 % become the test split. Classes are the folders of the training set, in
-    alphabetical order.
+    alphabetical order; images may be in folders within them, and links are followed. Splits may be
+    spelled otherwise (`Training`, `valid`, `test_set`: `layout.SPLIT_WORDS`).
 
     An image's shorter side is resized to `resized_to` (default: `image_size`) and the central
-    `image_size` square of pixels is kept. `colour=None` means grey if all of the files are.
-    Raises UserError for a folder that is laid out otherwise.
+    `image_size` square of pixels is kept. `colour=None` means grey if all of the files are. For that
+    all are opened, and with `look` in any case, so that one that cannot be read is refused now.
+    `info["notes"]` say what was not read. Raises UserError for a folder that is laid out otherwise.
     """
-    root = Path(root).resolve()
-    splits, class_names = _splits(name, root)
-    if colour is None:
-        colour = not all(_is_grey(root / path) for paths, _, _ in splits.values() for path in paths)
+    found = layout.find(name, root)
+    splits = _splits(name, found)
+    if look or colour is None:
+        facts = [pictures.look_at(found.root / path) for path in found.paths()]
+        colour = not all(each.grey for each in facts) if colour is None else colour
+        if stacks := sum(each.pages > 1 for each in facts):
+            found.notes.append(
+                f"read is the first picture alone of {stacks} files that have several"
+            )
     images = {
-        split: StreamedImages(root, paths, sizes, image_size, resized_to or image_size, colour)
+        split: StreamedImages(
+            found.root, paths, sizes, image_size, resized_to or image_size, colour
+        )
         for split, (paths, sizes, _) in splits.items()
     }
     return Dataset(
         name=name,
         **{f"{split}_images": images[split] for split in images},
         **{f"{split}_labels": labels for split, (_, _, labels) in splits.items()},
-        info={"class_names": class_names, "source": str(root), **(info or {})},
+        info={
+            "class_names": found.class_names,
+            "source": str(found.root),
+            "notes": found.notes,
+            **(info or {}),
+        },
     )
 
 
-def _splits(name: str, root: Path) -> tuple[dict[str, Files], list[str]]:
-    """Return the files of train, val and test, and the names of the classes."""
-    if not root.is_dir():
-        raise UserError(f"dataset {name}: no folder {root}")
-    if not (root / "train").is_dir():
-        class_names = _classes(name, root)
-        if {"val", "test"} & set(class_names):
-            raise UserError(f"dataset {name}: {root} has given splits but no train/")
-        files = _list(name, root, "", class_names)
+def _splits(name: str, found: layout.Layout) -> dict[str, Files]:
+    """Return the files of train, val and test, of which test is held out where none is given."""
+    splits = {split: _files(found.root, images) for split, images in found.splits.items()}
+    if "" in splits:
+        files = splits.pop("")
         train, test = hold_out(files[2], TEST_FRACTION, name=name)
-        splits = {"train": train, "val": train[:0], "test": test}
-        return {split: _take(files, part) for split, part in splits.items()}, class_names
-    class_names = _classes(name, root / "train")
-    given = {
-        split: _list(name, root, split, class_names)
-        for split in ("train", "val", "test")
-        if (root / split).is_dir()
-    }
-    if "test" not in given:
-        if "val" not in given:
-            raise UserError(f"dataset {name}: {root} has train/ but neither test/ nor val/")
-        given["test"] = given.pop("val")
-    given.setdefault("val", _take(given["train"], np.arange(0)))
-    return given, class_names
+        return {
+            split: _take(files, part)
+            for split, part in {"train": train, "val": train[:0], "test": test}.items()
+        }
+    return {"val": _take(splits["train"], np.arange(0)), **splits}
 
 
-def _classes(name: str, folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in folder.iterdir() if _is_class(entry))
-    if len(names) < 2:
-        raise UserError(f"dataset {name}: {folder} has {len(names)} class folders, two are needed")
-    return names
-
-
-def _is_class(entry: Path) -> bool:
-    return entry.is_dir() and not entry.name.startswith(".")
-
-
-def _list(name: str, root: Path, split: str, class_names: list[str]) -> Files:
-    """List a split's images in the order of class and path, with their sizes and labels."""
-    unknown = {entry.name for entry in (root / split).iterdir() if _is_class(entry)}
-    unknown -= set(class_names)
-    if unknown:
-        raise UserError(
-            f"dataset {name}: {root / split} has a class that train/ lacks: {min(unknown)}"
-        )
-    paths, sizes, labels = [], [], []
-    for label, class_name in enumerate(class_names):
-        found = sorted(
-            Path(folder, file)
-            for folder, _, files in os.walk(root / split / class_name)
-            for file in files
-            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
-        )
-        paths += [path.relative_to(root).as_posix() for path in found]
-        sizes += [path.stat().st_size for path in found]
-        labels += [label] * len(found)
-    if not paths:
-        raise UserError(f"dataset {name}: {root / split} has no images ({', '.join(SUFFIXES)})")
-    return np.array(paths), np.array(sizes, np.int64), np.array(labels, np.int64)
+def _files(root: Path, images: list[list[str]]) -> Files:
+    """Return the images of each class as arrays, in order."""
+    paths = [path for of_class in images for path in of_class]
+    sizes = []
+    for path in paths:
+        with file_of(place := f"{root}/{path}", "a readable image"):
+            sizes.append(os.stat(place).st_size)
+    labels = np.repeat(np.arange(len(images)), [len(of_class) for of_class in images])
+    return np.array(paths), np.array(sizes, np.int64), labels.astype(np.int64)
 
 
 def _take(files: Files, indices: np.ndarray) -> Files:
     paths, sizes, labels = files
     return paths[indices], sizes[indices], labels[indices]
-
-
-def _is_grey(path: Path) -> bool:
-    try:
-        with Image.open(path) as image:
-            return image.mode in GREY_MODES
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{path} is not a readable image: {error}") from error

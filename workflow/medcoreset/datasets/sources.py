@@ -79,7 +79,7 @@ def read_own_folder(
     if image_size < 1:
         raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
     colour = True if stream else None
-    dataset = folder.read(identity.base, root, image_size=image_size, colour=colour)
+    dataset = folder.read(identity.base, root, image_size=image_size, colour=colour, look=True)
     return _own(dataset, identity, policy, stream=stream)
 
 

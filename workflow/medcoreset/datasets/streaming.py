@@ -12,13 +12,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from medcoreset.datasets import pictures
 from medcoreset.errors import UserError
 
 Crop = Literal["center", "random"]
-
-# What becomes 8-bit grey or RGB without loss of range; 16-bit images, for one, would be clipped.
-MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-GREY_MODES = frozenset({"1", "L", "LA"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +69,12 @@ class StreamedImages:
         """Return image `index`: its centre, or with `random` a crop of random size and aspect.
 
         The random crop covers 8–100 % of the area at an aspect ratio of 3/4–4/3 (Szegedy et al.,
-        Going deeper with convolutions, 2015). Raises UserError for a file that is no 8-bit image.
+        Going deeper with convolutions, 2015). Raises UserError for a file that `pictures.read` refuses.
         """
         path = self.root / str(self.paths[index])
-        try:
-            with Image.open(path) as file:
-                if file.mode not in MODES:
-                    raise UserError(f"{path} has mode {file.mode}: only 8-bit images are read")
-                if self.colour and random is None:
-                    # A JPEG is decoded no larger than needed, which is several times faster.
-                    file.draft("RGB", (self.resized_to, self.resized_to))
-                image = file.convert("RGB" if self.colour else "L")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UserError(f"{path} is not a readable image: {error}") from error
+        # A JPEG is decoded no larger than needed, which is several times faster.
+        least = self.resized_to if self.colour and random is None else None
+        image = pictures.read(path, path, colour=self.colour, at_least=least)
         box = _center_box(image.size, self.image_size / self.resized_to)
         if random is not None:
             box = _random_box(image.size, random)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from medcoreset.datasets import pictures
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.catalog import SOURCES
 from medcoreset.datasets.download import DEFAULT_CACHE, obtain
@@ -98,6 +98,5 @@ def _lines(read_bytes: Read, path: str) -> list[str]:
 def _decode(paths: list[str], read_bytes: Read) -> np.ndarray:
     images = np.empty((len(paths), IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     for row, path in enumerate(paths):
-        with Image.open(io.BytesIO(read_bytes(path))) as image:
-            images[row] = np.asarray(image.convert("RGB"))
+        images[row] = np.asarray(pictures.read(io.BytesIO(read_bytes(path)), path, colour=True))
     return images

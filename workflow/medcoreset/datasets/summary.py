@@ -1,0 +1,30 @@
+"""A dataset in one line, for whoever prepared it."""
+
+import numpy as np
+
+from medcoreset.datasets.canonical import SPLITS, Dataset
+
+FEW = 12
+"""Classes that are named one by one."""
+
+
+def summary(dataset: Dataset) -> str:
+    """Return how many images each class has in each split, and the notes of the dataset's reader.
+
+    Notes, `dataset.info["notes"]`, say what was not read, or was read otherwise than it could be.
+    """
+    counted = ", ".join(f"{split} {_counts(dataset, split)}" for split in SPLITS)
+    kind = f"{'colour' if dataset.channels == 3 else 'grey'}, {dataset.image_size} pixels"
+    parts = [f"{dataset.name}: {counted}", kind, *dataset.info.get("notes", [])]
+    return " ".join("; ".join(parts).split())
+
+
+def _counts(dataset: Dataset, split: str) -> str:
+    labels = dataset.labels(split)
+    counts = np.bincount(labels, minlength=dataset.classes)
+    if len(labels) == 0:
+        return "0"
+    if dataset.classes > FEW:
+        return f"{len(labels)} ({dataset.classes} classes of {counts.min()} to {counts.max()})"
+    names = dataset.info["class_names"]
+    return f"{len(labels)} ({', '.join(f'{n} {c}' for n, c in zip(names, counts, strict=True))})"
