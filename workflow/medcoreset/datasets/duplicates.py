@@ -12,7 +12,7 @@ import numpy as np
 
 from medcoreset.datasets.canonical import SPLITS, Dataset
 from medcoreset.datasets.streaming import StreamedImages
-from medcoreset.errors import UserError, say
+from medcoreset.errors import UserError
 from medcoreset.reading import file_of
 
 Policy = Literal["keep", "refuse", "drop"]
@@ -23,7 +23,7 @@ HEAD = 4096
 
 
 def handled(dataset: Dataset, policy: Policy = "keep") -> Dataset:
-    """Return the dataset with its duplicates counted, in `info`, and said, or without them.
+    """Return the dataset with its duplicates counted, in `info` and its notes, or without them.
 
     Images are the same if all pixels are, streamed ones if their files are. `refuse` raises a
     UserError if there are any. `drop` keeps of each image one: that in test, else that in val, else
@@ -34,16 +34,18 @@ def handled(dataset: Dataset, policy: Policy = "keep") -> Dataset:
     dataset.info["duplicates"] = counts
     if not counts:
         return dataset
-    line = f"dataset {dataset.name}: {_sentence(counts)}"
+    sentence = _sentence(counts)
     if policy == "refuse":
-        raise UserError(f"{line}; refused by the option duplicates (keep, refuse or drop)")
+        raise UserError(
+            f"dataset {dataset.name}: {sentence}; refused by the option duplicates (keep, refuse or drop)"
+        )
+    notes = dataset.info["notes"] = [*dataset.info.get("notes", []), sentence]
     if policy == "keep":
-        say(line)
         return dataset
     kept = _first(keys)
-    left = {split: len(kept[split]) for split in SPLITS}
-    say(f"{line}; dropped, which leaves {', '.join(f'{n} {split}' for split, n in left.items())}")
     _check_left(dataset, kept)
+    left = ", ".join(f"{len(kept[split])} {split}" for split in SPLITS)
+    notes.append(f"without these images there are {left}")
     dataset.info["duplicates"] = {"dropped": counts}
     images = {f"{split}_images": _take(dataset.images(split), kept[split]) for split in SPLITS}
     labels = {f"{split}_labels": dataset.labels(split)[kept[split]] for split in SPLITS}

@@ -47,7 +47,7 @@ def _splits(identity: Identity, counts: dict[str, int]) -> tuple[int, int, int]:
 
 def _of_npz(identity: Identity, path: Path) -> Facts | None:
     try:
-        labels, class_names = npz.read_labels(identity.base, path)
+        labels, class_names, _ = npz.read_labels(identity.base, path)
         shape, _ = npz_headers(path, npz.WHAT)["train_images"]
     except UserError:
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcoreset.errors import UserError, say
+from medcoreset.errors import UserError
 
 LARGEST = 9_999
 """Numbers beyond are dates or patients, not classes, unless they are 0 … C−1 without a gap."""
@@ -35,13 +35,15 @@ class _Labels:
         return int(np.isin(self.places, same).sum())
 
 
-def classes(where: str, given: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the labels of all splits as int64 (N,) in 0 … C−1, and the names of the C classes.
+def classes(
+    where: str, given: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """Return the labels of all splits as int64 (N,) in 0 … C−1, the names of the C classes, and notes.
 
     `given` are a split's labels by its name, `train` among them: integers, whole floats, booleans
     or text (N,) or (N, 1), or one-hot rows (N, C). Labels 0 … C−1 stay what they are. Others are
-    numbered over all splits together, in the order of numbers or of the alphabet, which is said.
-    `where` opens each line. Raises UserError for whatever is no class: several labels per image, a
+    numbered over all splits together, in the order of numbers or of the alphabet, which is noted.
+    `where` opens an error. Raises UserError for whatever is no class: several labels per image, a
     negative number, a date, "ignore", a class that the training set lacks, a single class.
     """
     splits = [_read(where, name, labels) for name, labels in given.items() if len(labels)]
@@ -52,15 +54,20 @@ def classes(where: str, given: Mapping[str, np.ndarray]) -> tuple[dict[str, np.n
             counts[value] = counts.get(value, 0) + int(count)
     values = sorted(counts)
     _check(where, splits, values, sum(counts.values()))
+    notes = [
+        f"{split.split} has no image with the label {_shown(lacking)}"
+        for split in splits
+        if (lacking := [value for value in values if value not in set(split.values)])
+    ]
     if values != list(range(len(values))):
         new = "0, 1" if len(values) == 2 else f"0 … {len(values) - 1}"
-        say(f"{where}: labels {_shown(values)} become the classes {new}, in this order")
+        notes.append(f"labels {_shown(values)} became the classes {new}, in this order")
     number = {value: place for place, value in enumerate(values)}
     found = {name: np.zeros(0, np.int64) for name in given}
     for split in splits:
         new_numbers = np.array([number[value] for value in split.values], np.int64)
         found[split.split] = new_numbers[split.places]
-    return found, [str(value) for value in values]
+    return found, [str(value) for value in values], notes
 
 
 def _read(where: str, split: str, labels: np.ndarray) -> _Labels:
@@ -165,20 +172,17 @@ def _check(where: str, splits: list[_Labels], values: list[Value], samples: int)
     for text in names:
         if (other := folded.setdefault(text.casefold(), text)) != text:
             raise UserError(f"{where}: labels {other!r} and {text!r} differ in case only")
-    _check_train(where, splits, values)
+    _check_train(where, splits)
 
 
-def _check_train(where: str, splits: list[_Labels], values: list[Value]) -> None:
-    """Raise UserError if a class is not in the training set; say which the others lack."""
+def _check_train(where: str, splits: list[_Labels]) -> None:
+    """Raise UserError if a class is not in the training set."""
     train = next((split for split in splits if split.split == "train"), None)
     known = set(train.values) if train else set()
     for split in splits:
         for value in split.values:
             if value not in known:
                 _refuse(where, [split], value, "a class that the training set lacks")
-    for split in splits:
-        if lacking := [value for value in values if value not in set(split.values)]:
-            say(f"{where}: {split.split} has no image with the label {_shown(lacking)}")
 
 
 def _refuse(where: str, splits: list[_Labels], value: Value, reason: str) -> None:

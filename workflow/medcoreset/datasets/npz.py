@@ -27,7 +27,7 @@ def read(name: str, path: str | Path, info: dict[str, Any] | None = None) -> Dat
     if "class_names" in info:
         arrays = read_npz(path, WHAT, *(f"{split}_labels" for split in splits))
     else:
-        found, info["class_names"] = read_labels(name, path)
+        found, info["class_names"], info["notes"] = read_labels(name, path)
         arrays = {f"{split}_labels": labels for split, labels in found.items()}
     for split in splits:
         (images,) = read_npz(path, WHAT, f"{split}_images").values()
@@ -39,8 +39,8 @@ def read(name: str, path: str | Path, info: dict[str, Any] | None = None) -> Dat
     return dataset
 
 
-def read_labels(name: str, path: str | Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the labels of each split that has any, and the names of the classes; no image is read."""
+def read_labels(name: str, path: str | Path) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """Return the labels of each split that has any, as `labels.classes` does; no image is read."""
     where = f"dataset {name}: {path}"
     splits = _given(where, path)
     arrays = read_npz(path, WHAT, *(f"{split}_labels" for split in splits))
