@@ -183,7 +183,9 @@ def test_own_data_is_a_file_or_a_folder_with_an_image_size(tmp_path):
     own = {"mine": {"path": "a.npz"}, "slides": {"path": "b", "image_size": 64, "stream": True}}
     jobs = Jobs(configuration.load({"datasets": own}))
     assert jobs.dataset_flags("mine+train=50") == "--file a.npz"
-    assert jobs.dataset_flags("slides") == "--folder b --image-size 64 --stream"
+    assert jobs.dataset_flags("slides") == (
+        "--folder b --image-size 64 --stream --contents results/.contents.json"
+    )
     assert jobs.dataset_files("mine") == []
     (tmp_path / "organsmnist.npz").touch()
     jobs = Jobs(configuration.load({"data_dir": str(tmp_path)}))
@@ -194,6 +196,30 @@ def test_own_data_is_a_file_or_a_folder_with_an_image_size(tmp_path):
         configuration.load({"datasets": {"slides": {"path": "b"}}})
     with pytest.raises(UserError, match="taken by a public dataset"):
         configuration.load({"datasets": {"digits": {"path": "a.npz"}}})
+
+
+def test_a_dataset_depends_on_its_reader_and_no_other():
+    own = {"mine": {"path": "a.npz"}}
+    names = ["digits", "organsmnist", "octmnist", "cifar10", "tinyimagenet", "imagenet", "mine"]
+    codes = [Jobs(configuration.load({"datasets": own})).dataset_code(name) for name in names]
+    assert codes[1] == codes[2]
+    assert len(set(codes)) == len(names) - 1
+
+
+def test_what_data_hold_is_known_whatever_they_are(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"x")
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "x").write_bytes(b"x")
+    own = {
+        "mine": {"path": str(tmp_path / "a.npz")},
+        "gone": {"path": str(tmp_path / "gone.npz")},
+        "wrong": {"path": str(tmp_path), "image_size": 8},
+    }
+    jobs = Jobs(configuration.load({"datasets": own, "data_dir": str(tmp_path)}))
+    found = {name: jobs.dataset_contents(name) for name in (*own, "mnist", "digits", "svhn")}
+    assert [name for name, contents in found.items() if not contents] == ["gone", "digits", "svhn"]
+    assert len(set(found.values())) == 4
+    assert jobs.dataset_files("mnist") == [str(tmp_path / "MNIST")]
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,26 @@ def test_file_that_breaks_later(streamed, workers):
         list(load_batches(images, [np.arange(4)], workers=workers))
 
 
+def test_what_the_images_hold_is_part_of_what_a_streamed_dataset_is(streamed, tmp_path):
+    def prepared() -> str:
+        dataset = sources.read_own_folder("skin", tmp_path / "images", image_size=8, stream=True)
+        return dataset.sha256
+
+    assert prepared() == streamed.sha256
+    image = streamed.train_images.root / str(streamed.train_images.paths[0])
+    content = image.read_bytes()
+    image.write_bytes(content[:-3] + b"\0" + content[-2:])
+    assert prepared() != streamed.sha256
+    image.write_bytes(content)
+    assert prepared() == streamed.sha256
+
+
+def test_a_streamed_dataset_with_a_bad_image_is_not_prepared(tmp_path):
+    save(fill(tmp_path / "images") / "benign" / "x.png", 40_000, "I;16")
+    with pytest.raises(UserError, match="only 8-bit images"):
+        sources.read_own_folder("skin", tmp_path / "images", image_size=8, stream=True)
+
+
 def test_images_that_moved(streamed, tmp_path):
     (tmp_path / "images").rename(tmp_path / "moved")
     with pytest.raises(UserError, match="its images are no longer at"):

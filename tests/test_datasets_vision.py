@@ -11,6 +11,7 @@ import shutil
 import tarfile
 import zipfile
 from dataclasses import replace
+from fnmatch import fnmatch
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -343,3 +344,12 @@ def test_tinyimagenet_that_is_broken(tiny):
     (folder / "wnids.txt").unlink()
     with pytest.raises(UserError, match=r"is not as published.*wnids\.txt"):
         sources.read("tinyimagenet", data_dir=tiny / "unpacked")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, source in catalog.SOURCES.items() if source.reader == "torchvision"]
+)
+def test_the_catalog_knows_the_files_in_a_data_dir(name):
+    files = [archive.path for archive in vision._archives(name)] + vision._unpacked(name)
+    for file in files:
+        assert any(fnmatch(file, pattern) for pattern in catalog.SOURCES[name].files), file

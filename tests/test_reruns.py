@@ -1,6 +1,7 @@
 """A change reruns what depends on it and nothing else: one finished study, one edit at a time."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -280,26 +281,36 @@ def test_published_numbers_remake_the_tables_that_show_them(project, edit):
 
 
 def test_a_replaced_dataset_reruns_all_that_is_of_it(project):
+    """Also one whose time is older than that of what was made; one that was touched reruns nothing."""
     path = project.root / "mine.npz"
     content = path.read_bytes()
+    path.touch()
+    assert project.pending() == set()
     write_digits(path, first=500)
+    os.utime(path, (10**9, 10**9))
     try:
         assert project.pending() == project.that_match("[/]mine[./]", "second/table")
     finally:
         path.write_bytes(content)
 
 
-def test_another_image_in_a_folder_reruns_its_dataset(snakemake, tmp_path):
-    random = np.random.default_rng(0)
+def test_the_code_that_reads_a_dataset_prepares_it_again(project, edit):
+    edit("workflow/medcoreset/datasets/npz.py", *CODE)
+    edit("workflow/medcoreset/datasets/download.py", "import os", "import math\nimport os")
+    assert project.pending() == project.that_match("[/]mine[./]", "second/table")
 
-    def draw(path: Path) -> None:
+
+@pytest.fixture(params=["in memory", "streamed"])
+def slides(request, snakemake, tmp_path) -> Callable[..., str]:
+    """Run Snakemake on the dataset of a folder of images."""
+    random = np.random.default_rng(0)
+    for split, name, number in product(("train", "test"), ("benign", "malign"), range(12)):
+        path = tmp_path / "slides" / split / name / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (9, 9), dtype=np.uint8)).save(path)
-
-    for split, name, number in product(("train", "test"), ("benign", "malign"), range(12)):
-        draw(tmp_path / "slides" / split / name / f"{number}.png")
     own = tmp_path / "own.yaml"
-    own.write_text("datasets: {slides: {path: slides, image_size: 8}}")
+    stream = "true" if request.param == "streamed" else "false"
+    own.write_text(f"datasets: {{slides: {{path: slides, image_size: 8, stream: {stream}}}}}")
 
     def run(*arguments: str) -> str:
         given = ("--configfile", str(own))
@@ -309,8 +320,31 @@ def test_another_image_in_a_folder_reruns_its_dataset(snakemake, tmp_path):
 
     run()
     assert "Nothing to be done" in run("-n")
-    draw(tmp_path / "slides/train/malign/12.png")
-    assert "Nothing to be done" not in run("-n")
+    return run
+
+
+def test_what_images_hold_reruns_their_dataset_and_times_do_not(slides, tmp_path):
+    image = tmp_path / "slides/train/malign/1.png"
+    content, times = image.read_bytes(), image.stat()
+    sha256 = json.loads((tmp_path / "results/data/slides.json").read_text())["sha256"]
+
+    image.touch()
+    (tmp_path / "slides/train/malign/Thumbs.db").touch()
+    assert "Nothing to be done" in slides("-n")
+
+    image.write_bytes(content[:-1] + b"\0")
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "Nothing to be done" not in slides("-n")
+    image.write_bytes(content)
+    assert "Nothing to be done" in slides("-n")
+
+    Image.new("L", (9, 9)).save(image)
+    slides()
+    assert json.loads((tmp_path / "results/data/slides.json").read_text())["sha256"] != sha256
+    assert "Nothing to be done" in slides("-n")
+
+    shutil.copy(image, image.with_name("12.png"))
+    assert "Nothing to be done" not in slides("-n")
 
 
 def test_a_rerun_keeps_what_was_finished(project, tmp_path):

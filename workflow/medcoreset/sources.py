@@ -13,6 +13,7 @@ ASIDE = {
     for name in (
         "__init__.py",
         "atomic.py",
+        "datasets/download.py",
         "errors.py",
         "sources.py",
         "training/locks.py",
@@ -23,27 +24,28 @@ ASIDE = {
 
 
 @cache
-def digest(*roots: Path) -> str:
+def digest(*roots: Path, without: frozenset[Path] = frozenset()) -> str:
     """Return the SHA-256 of what `roots`, and all files of the package that they import, say.
 
     Comments, docstrings and layout say nothing. Files that are not of the package may be roots.
+    Files of `without`, and what they alone import, do not count.
     """
     found = hashlib.sha256()
-    for file in files(*roots):
+    for file in files(*roots, without=without):
         found.update(f"{_name(file)}\n{_statements(file)}\n".encode())
     return found.hexdigest()
 
 
 @cache
-def files(*roots: Path) -> tuple[Path, ...]:
+def files(*roots: Path, without: frozenset[Path] = frozenset()) -> tuple[Path, ...]:
     """Return `roots`, and the files of the package that they import, or that these import, and so on.
 
     What is imported by a name that is computed, as networks and methods are, is not found: its file
     is to be a root of its own.
     """
-    found = list(dict.fromkeys(roots))
+    found, aside = list(dict.fromkeys(roots)), ASIDE | without
     for file in found:
-        found += [other for other in _imported(file) if other not in found and other not in ASIDE]
+        found += [other for other in _imported(file) if other not in found and other not in aside]
     return tuple(found)
 
 

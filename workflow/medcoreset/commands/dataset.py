@@ -34,6 +34,12 @@ from medcoreset.errors import UserError
     "(keep, the default), an error (refuse), or left out, of train first (drop).",
 )
 @click.option(
+    "--contents",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where it is kept what a streamed folder's files hold, so as to read them once.",
+)
+@click.option(
     "--stand-in",
     type=click.IntRange(min=1),
     metavar="SAMPLES",
@@ -50,6 +56,7 @@ def command(
     image_size: int | None,
     stream: bool,
     policy: duplicates.Policy | None,
+    contents: str | None,
     stand_in: int | None,
 ) -> None:
     """Bring the dataset NAME into the canonical form.
@@ -73,9 +80,8 @@ def command(
     elif file is not None:
         dataset = sources.read_own(name, file, policy=policy or "keep")
     elif folder is not None:
-        dataset = sources.read_own_folder(
-            name, folder, image_size=image_size, stream=stream, policy=policy or "keep"
-        )
+        own = {"image_size": image_size, "stream": stream, "contents": contents}
+        dataset = sources.read_own_folder(name, folder, policy=policy or "keep", **own)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     canonical.write(dataset, out)

@@ -111,9 +111,10 @@ class Dataset:
     def sha256(self) -> str:
         """The hash of the names, dtypes, shapes and bytes of the arrays in the `.npz`.
 
-        Of a streamed dataset that is of the paths, sizes and labels of its files, not the pixels.
+        Of a streamed dataset these are the paths, sizes and labels of its files; what the files
+        hold is known, and counts, as `info["contents"]` (not of ImageNet's 140 GB).
         """
-        return _sha256(_arrays(self))
+        return _sha256(_arrays(self), self.info.get("contents", ""))
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
@@ -126,7 +127,8 @@ def write(dataset: Dataset, path: str | Path) -> None:
     description = {
         **dataset.info,
         "name": dataset.name,
-        "sha256": _sha256(arrays),  # now: the arrays may have changed since it was first asked for
+        # Anew: the arrays may have changed since it was first asked for.
+        "sha256": _sha256(arrays, dataset.info.get("contents", "")),
         "counts": {split: len(dataset.labels(split)) for split in SPLITS},
         "channels": dataset.channels,
         "image_size": dataset.image_size,
@@ -149,7 +151,7 @@ def load(path: str | Path) -> Dataset:
     """
     info = load_info(path)
     arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS)
-    found = _sha256(arrays)
+    found = _sha256(arrays, str(info.get("contents", "")))
     if found != info["sha256"]:
         raise UserError(
             f"dataset file {path} was damaged or changed since it was made (SHA-256 {found[:12]}…, "
@@ -227,8 +229,8 @@ def _streamed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> dict[str, 
     return fields
 
 
-def _sha256(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _sha256(arrays: dict[str, np.ndarray], contents: str) -> str:
+    digest = hashlib.sha256(contents.encode())
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8) if array.size else b"")

@@ -27,8 +27,9 @@ class Source:
 
     `counts` are the official numbers of images per split. `class_shares` says in which proportion
     the classes of the training set are, roughly. Images are `image_size` pixels high and wide, of
-    sources of JPEGs as they are trained on. Licence and citation go into reports. (MedMNIST's
-    licences come with its package.)
+    sources of JPEGs as they are trained on. `files` are patterns of its files in a `data_dir`, as
+    archives and unpacked (not ImageNet's: that is too much to be read in order to plan). Licence and
+    citation go into reports. (MedMNIST's licences come with its package.)
     """
 
     reader: Reader
@@ -39,6 +40,7 @@ class Source:
     has_val: bool = False
     licence: str = ""
     citation: str = ""
+    files: tuple[str, ...] = ()
 
     @property
     def streamed(self) -> bool:
@@ -126,6 +128,7 @@ SOURCES: dict[str, Source] = {
             citation="Yang et al., MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D "
             "biomedical image classification, Scientific Data 10:41, 2023, "
             "doi:10.1038/s41597-022-01721-8",
+            files=(f"{name}.npz" if size == 28 else f"{name}_{size}.npz",),
         )
         for name, (colour, shares, counts) in _MEDMNIST.items()
         for size in MEDMNIST_SIZES
@@ -138,6 +141,7 @@ SOURCES: dict[str, Source] = {
         colour=True,
         licence="none stated; made for research",
         citation="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        files=("cifar-10-python.tar.gz", "cifar-10-batches-py/*"),
     ),
     "cifar100": Source(
         "torchvision",
@@ -147,6 +151,7 @@ SOURCES: dict[str, Source] = {
         colour=True,
         licence="none stated; made for research",
         citation="Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        files=("cifar-100-python.tar.gz", "cifar-100-python/*"),
     ),
     "svhn": Source(
         "torchvision",
@@ -157,6 +162,7 @@ SOURCES: dict[str, Source] = {
         licence="non-commercial use only",
         citation="Netzer et al., Reading digits in natural images with unsupervised feature "
         "learning, NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011",
+        files=("train_32x32.mat", "test_32x32.mat"),
     ),
     "mnist": Source(
         "torchvision",
@@ -166,6 +172,7 @@ SOURCES: dict[str, Source] = {
         licence="CC BY-SA 3.0",
         citation="LeCun et al., Gradient-based learning applied to document recognition, "
         "Proceedings of the IEEE 86(11), 1998",
+        files=("MNIST/raw/*",),
     ),
     "qmnist": Source(
         "torchvision",
@@ -174,6 +181,7 @@ SOURCES: dict[str, Source] = {
         28,
         licence="BSD 3-Clause",
         citation="Yadav & Bottou, Cold case: the lost MNIST digits, NeurIPS 2019",
+        files=("QMNIST/raw/*",),
     ),
     "fashionmnist": Source(
         "torchvision",
@@ -183,6 +191,7 @@ SOURCES: dict[str, Source] = {
         licence="MIT",
         citation="Xiao, Rasul & Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking "
         "machine learning algorithms, arXiv:1708.07747, 2017",
+        files=("FashionMNIST/raw/*",),
     ),
     "tinyimagenet": Source(
         "tinyimagenet",
@@ -192,6 +201,7 @@ SOURCES: dict[str, Source] = {
         colour=True,
         licence="ImageNet's terms: non-commercial research and education",
         citation="Le & Yang, Tiny ImageNet visual recognition challenge, CS 231N, 2015",
+        files=("tiny-imagenet-200.zip", "tiny-imagenet-200/*.txt", "tiny-imagenet-200/*/**/*"),
     ),
     "imagenet": Source(
         "imagenet",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medcoreset.contents import digest
 from medcoreset.datasets import (
     digits,
     duplicates,
@@ -67,19 +68,26 @@ def read_own_folder(
     *,
     image_size: int,
     stream: bool = False,
+    contents: str | Path | None = None,
     policy: duplicates.Policy = "keep",
 ) -> Dataset:
     """Return the user's own folder of images, under the identity `name`.
 
     Images become `image_size` × `image_size` pixels, grey if all files are. With `stream` they stay
-    in their files and are read as RGB, as they are needed: for sets larger than the memory.
-    `policy` says what becomes of images that are there more than once, see `duplicates`.
+    in their files and are read as RGB, as they are needed: for sets larger than the memory. What
+    the files hold is then in `info["contents"]`, a SHA-256, and kept in the file `contents`
+    (`medcoreset.contents`). `policy` says what becomes of images that are there more than once, see
+    `duplicates`.
     """
     identity = _own_identity(name)
     if image_size < 1:
         raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
     colour = True if stream else None
     dataset = folder.read(identity.base, root, image_size=image_size, colour=colour, look=True)
+    if stream:
+        images = [dataset.images(split) for split in SPLITS]
+        names = (path for part in images for path in part.paths.tolist())
+        dataset.info["contents"] = digest(images[0].root, names, contents)
     return _own(dataset, identity, policy, stream=stream)
 
 

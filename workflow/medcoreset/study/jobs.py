@@ -14,8 +14,8 @@ from medcoreset.datasets import catalog
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES
 from medcoreset.methods import variants
-from medcoreset.sources import PACKAGE, digest
-from medcoreset.study import forecast, plan
+from medcoreset.sources import PACKAGE, digest, files
+from medcoreset.study import forecast, inputs, plan
 from medcoreset.study.configuration import (
     PUBLISHED_TABLES,
     Study,
@@ -27,6 +27,16 @@ from medcoreset.training.options import as_flags
 from medcoreset.training.sources import training_code
 
 SELECTION = PACKAGE / "selection"
+DATASETS = PACKAGE / "datasets"
+READERS = {
+    "digits": ("digits",),
+    "medmnist": ("medmnist",),
+    "torchvision": ("vision",),
+    "tinyimagenet": ("tinyimagenet",),
+    "imagenet": ("folder",),
+    "own": ("folder", "npz"),
+}
+"""The files that read each kind of source."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +63,45 @@ class Jobs:
         ]
 
     def dataset_files(self, dataset: str) -> list[str]:
-        """Return what a dataset is read from, where that is on disk: its change reruns.
+        """Return what a dataset is read from, where that is on disk."""
+        base, own = self._own(dataset)
+        if own:
+            return [own["path"]] if Path(own["path"]).exists() else []
+        return inputs.official(base, self._data_dir)
 
-        Of a folder of images these are its folders, whose times change as images come and go.
+    def dataset_contents(self, dataset: str) -> str:
+        """Return the SHA-256 of what these files hold: its change reruns, that of a time does not.
+
+        A rehearsal of a folder of images is like it in its classes alone, and reads no image.
         """
         base, own = self._own(dataset)
-        data_dir = None if self.study.rehearses else self.study.config["data_dir"]
-        path = Path(own["path"]) if own else Path(data_dir or "", f"{base}.npz")
-        if own and path.is_dir():
-            return list(map(str, _image_folders(path)))
-        return [str(path)] if (own or data_dir) and path.is_file() else []
+        if not self.dataset_files(dataset):
+            return ""
+        if own is None:
+            return inputs.official_contents(base, self._data_dir, self._kept)
+        if Path(own["path"]).is_dir():
+            return inputs.folder_contents(own["path"], None if self.study.rehearses else self._kept)
+        return inputs.file_contents(own["path"], self._kept)
+
+    def dataset_code(self, dataset: str) -> str:
+        """Return the SHA-256 of the code that prepares a dataset, with its reader and no other."""
+        base, own = self._own(dataset)
+        kind = catalog.SOURCES[base].reader if own is None else "own"
+        used = files(*(DATASETS / f"{name}.py" for name in READERS[kind]))
+        others = {DATASETS / f"{name}.py" for names in READERS.values() for name in names}
+        if self.study.rehearses:
+            return digest(DATASETS / "sources.py")
+        others.add(DATASETS / "stand_in.py")
+        return digest(DATASETS / "sources.py", without=frozenset(others.difference(used)))
+
+    @property
+    def _kept(self) -> str:
+        """The file that keeps what files hold."""
+        return self.study.path(".contents.json")
+
+    @property
+    def _data_dir(self) -> str | None:
+        return None if self.study.rehearses else self.study.config["data_dir"]
 
     def dataset_flags(self, dataset: str) -> str:
         """Return where `medcoreset dataset` finds a dataset, or of what size its stand-in is."""
@@ -79,8 +118,9 @@ class Jobs:
         policy = {} if own["duplicates"] == "keep" else {"duplicates": own["duplicates"]}
         if own["path"].endswith(".npz"):
             return _flags({"file": own["path"], **policy})
-        stream = " --stream" if own["stream"] else ""
-        return _flags({"folder": own["path"], "image_size": own["image_size"], **policy}) + stream
+        given = {"folder": own["path"], "image_size": own["image_size"], **policy}
+        stream = f" --stream {_flags({'contents': self._kept})}" if own["stream"] else ""
+        return _flags(given) + stream
 
     def _own(self, dataset: str) -> tuple[str, dict[str, Any] | None]:
         own = self.study.config["datasets"]
@@ -249,13 +289,6 @@ def _flags(values: dict[str, Any]) -> str:
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items()
     )
-
-
-def _image_folders(root: Path) -> list[Path]:
-    """Return a folder of images, and those of its splits and classes; no image is looked at."""
-    splits = [root / name for name in ("train", "val", "test") if (root / name).is_dir()]
-    inside = [path for folder in (root, *splits) for path in folder.iterdir() if path.is_dir()]
-    return [root, *sorted(inside)]
 
 
 def _digest(content: Any) -> str:
