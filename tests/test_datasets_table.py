@@ -7,6 +7,7 @@ from PIL import Image
 from medcoreset.datasets import canonical, sources
 from medcoreset.datasets.canonical import SPLITS
 from medcoreset.errors import UserError
+from medcoreset.study import inputs
 
 NAMES = ["no", "mild"]
 
@@ -189,3 +190,12 @@ def test_a_name_that_two_images_have(folder):
         Image.new("L", (8, 8), 1).save(folder / part / "twice.png")
     with pytest.raises(UserError, match=r"line 22: twice could be a/twice\.png or b/twice\.png"):
         read(table(folder, rows() + "twice,no\n"))
+
+
+def test_an_edited_table_prepares_the_dataset_again(folder, tmp_path_factory):
+    kept = str(tmp_path_factory.mktemp("kept") / "contents.json")
+    found = set()
+    for text in (rows(), rows().replace("07.png,mild", "07.png,no"), "\n" + rows()):
+        inputs.folder_contents.cache_clear()
+        found.add(inputs.folder_contents(str(table(folder, text)), kept))
+    assert len(found) == 2  # a blank line changes nothing
