@@ -199,3 +199,9 @@ def test_an_edited_table_prepares_the_dataset_again(folder, tmp_path_factory):
         inputs.folder_contents.cache_clear()
         found.add(inputs.folder_contents(str(table(folder, text)), kept))
     assert len(found) == 2  # a blank line changes nothing
+
+
+def test_what_cannot_be_printed_breaks_no_line(folder):
+    with pytest.raises(UserError, match=r"its first line has a\\x0cb, c\)") as problem:
+        read(table(folder, "a\x0cb,c\n"))
+    assert len(str(problem.value).splitlines()) == 1

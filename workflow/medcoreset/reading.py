@@ -12,6 +12,9 @@ import numpy as np
 
 from medcoreset.errors import UserError
 
+LONGEST = 300
+"""Characters of a reason; some libraries quote all of what they could not read."""
+
 
 @contextmanager
 def file_of(path: str | Path, what: str) -> Iterator[None]:
@@ -30,7 +33,8 @@ def file_of(path: str | Path, what: str) -> Iterator[None]:
         raise UserError(f"{path} is not {what}: it asks for more memory than there is") from None
     except Exception as problem:
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-        raise UserError(f"{path} is not {what}: {' '.join(reason.split())}") from None
+        reason = " ".join(reason.split())[:LONGEST]
+        raise UserError(f"{path} is not {what}: {reason}") from None
 
 
 def read_npz(path: str | Path, what: str, *names: str) -> dict[str, np.ndarray]:
