@@ -78,6 +78,13 @@ def test_classes_are_numbered_over_all_splits(tmp_path):
         (lambda y: np.where(np.arange(len(y)) < 5, 65535, y).astype(np.uint16), "have 65535"),
         (lambda y: 20240101 + y, "have 20240103 .* a date"),
         (lambda y: (20240101 + y).astype(str), "have 20240103 .* a date"),
+        (lambda y: 2019 + y, r"have 2021 \(20 images\), a year"),
+        (
+            lambda y: np.array(["2024-01-01", "2024-02-01", "2024-02-03"])[y],
+            "have 2024-01-01 .* date",
+        ),
+        (lambda y: np.array(["1.2.2024", "2.2.2024", "3.2.2024 10:00"])[y], "a date"),
+        (lambda y: np.where(np.arange(len(y)) < 5, 127, y).astype(np.int8), "have 127"),
         (lambda y: 2**40 + y, "have 1099511627778"),
         (lambda y: np.where(y == 2, np.uint64(2**64 - 1), y.astype(np.uint64)), "have 184467440"),
         (lambda y: 1e300 * y, "a date"),
@@ -144,6 +151,8 @@ def test_without_validation_images(tmp_path, identity):
     assert one.sha256 == other.sha256
     held_out = {"skin": 6, "skin+val=0": 0, "skin+val=0.2": 12}[identity]
     assert [len(one.labels(split)) for split in SPLITS] == [60 - held_out, held_out, 20]
+    note = f"val is {held_out} of the training images, held out"
+    assert (note in one.info["notes"]) == (held_out > 0)
     told = facts.of(parse(identity, ["skin"]), {"path": str(without)})
     assert (told.train, told.val, told.test) == (60 - held_out, held_out, 20)
 

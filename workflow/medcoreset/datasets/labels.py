@@ -10,10 +10,13 @@ from medcoreset.errors import UserError
 
 LARGEST = 9_999
 """Numbers beyond are dates or patients, not classes, unless they are 0 … C−1 without a gap."""
-NO_LABEL = frozenset({99, 999, 9_999})
+NO_LABEL = frozenset({99, 127, 999, 9_999})
 """Numbers that people write for "no label", beside others that follow one another."""
 FULL = frozenset({255, 32_767, 65_535, 2**31 - 1, 2**32 - 1})
 """Largest numbers of integer types, which mean "ignore" beside whatever others."""
+YEARS = (1_900, 2_100)
+"""Numbers that are all between these are years, not classes."""
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*", re.ASCII)
 BLANK = frozenset({"", "nan", "na", "n/a", "null", "?"})
 FORMS = "whole numbers, names or one-hot rows, one label per image"
 SHOWN = 5
@@ -145,34 +148,49 @@ def _check(where: str, splits: list[_Labels], values: list[Value], samples: int)
         raise UserError(f"{where}: there are no labels")
     names = [value for value in values if isinstance(value, str)]
     numbers = [value for value in values if isinstance(value, int)]
-    in_order = numbers == list(range(len(numbers)))
-    if numbers and numbers[0] < 0:
-        _refuse(where, splits, numbers[0], "a negative label: leave those images out")
-    if numbers and not in_order and len(numbers) > 2:
-        rest, last = numbers[:-1], numbers[-1]
-        follow = rest[-1] - rest[0] == len(rest) - 1
-        apart = last - rest[-1] > 1
-        if apart and (last in FULL or (last in NO_LABEL and follow)):
-            _refuse(where, splits, last, "which says that there is no label: leave those out")
-    if numbers and not in_order and numbers[-1] > LARGEST:
-        _refuse(
-            where,
-            splits,
-            numbers[-1],
-            f"a date or a number of a patient? Classes are numbered up to {LARGEST}, or have names",
-        )
-    if len(values) > 10 and samples < (2 if in_order and numbers else 5) * len(values):
+    in_order = bool(numbers) and numbers == list(range(len(numbers)))
+    if numbers and not in_order:
+        _check_numbers(where, splits, numbers)
+    if names:
+        _check_names(where, splits, names)
+    if len(values) > 10 and samples < (2 if in_order else 5) * len(values):
         raise UserError(
             f"{where}: {len(values)} different labels ({_shown(values)}) of {samples} images are "
             "too many for classes: are they numbers of patients or images?"
         )
     if len(values) < 2:
         raise UserError(f"{where}: all images have the label {values[0]}, two classes are needed")
-    folded: dict[str, str] = {}
-    for text in names:
-        if (other := folded.setdefault(text.casefold(), text)) != text:
-            raise UserError(f"{where}: labels {other!r} and {text!r} differ in case only")
     _check_train(where, splits)
+
+
+def _check_numbers(where: str, splits: list[_Labels], numbers: list[int]) -> None:
+    """Raise UserError for numbers that are not all of classes."""
+    *rest, last = numbers
+    if numbers[0] < 0:
+        _refuse(where, splits, numbers[0], "a negative label: leave those images out")
+    if len(rest) > 1 and last - rest[-1] > 1:
+        follow = rest[-1] - rest[0] == len(rest) - 1
+        if last in FULL or (last in NO_LABEL and follow):
+            _refuse(where, splits, last, "which says that there is no label: leave those out")
+    if last > LARGEST:
+        _refuse(
+            where,
+            splits,
+            last,
+            f"a date or a number of a patient? Classes are numbered up to {LARGEST}, or have names",
+        )
+    if YEARS[0] <= numbers[0] and last <= YEARS[1]:
+        _refuse(where, splits, last, "a year? Classes are numbered otherwise, or have names")
+
+
+def _check_names(where: str, splits: list[_Labels], names: list[str]) -> None:
+    """Raise UserError for dates, and for names that only look different."""
+    if all(map(DATE.fullmatch, names)):
+        _refuse(where, splits, names[0], "a date?")
+    folded: dict[str, str] = {}
+    for name in names:
+        if (other := folded.setdefault(name.casefold(), name)) != name:
+            raise UserError(f"{where}: labels {other!r} and {name!r} differ in case only")
 
 
 def _check_train(where: str, splits: list[_Labels]) -> None:

@@ -174,6 +174,9 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
             dataset.train_labels, identity.val, name=identity.name
         )
         dataset.info["val_fraction"] = identity.val
+        if identity.val:
+            note = f"val is {len(parts['val'])} of the training images, held out"
+            dataset.info["notes"] = [*dataset.info.get("notes", []), note]
     elif identity.val != DEFAULT_VAL:
         raise UserError(f"dataset {identity.name}: it has its own validation set, so no val=")
     if identity.train is not None:
