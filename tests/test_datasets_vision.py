@@ -24,6 +24,7 @@ import torchvision.datasets as originals
 from PIL import Image
 
 from medcoreset.datasets import canonical, catalog, sources, tinyimagenet, vision
+from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -330,6 +331,7 @@ def test_tinyimagenet(tiny):
     unpacked = sources.read("tinyimagenet+val=0", data_dir=tiny / "unpacked")
     assert unpacked.sha256 == dataset.sha256
     assert (dataset.info["verified"], unpacked.info["verified"]) == (True, False)
+    assert ["unverified" in summary(each) for each in (dataset, unpacked)] == [False, True]
 
 
 def test_tinyimagenet_that_is_broken(tiny):
