@@ -262,7 +262,7 @@ def test_many_classes_are_summed_up(tmp_path):
     root = classes(tmp_path, *(f"{number:03}" for number in range(30)))
     fill(root / "000" / "more")
     dataset = sources.read_own_folder("skin+val=0", root, image_size=8)
-    assert summary(dataset) == (
+    assert summary(dataset).startswith(
         "skin+val=0: train 149 (30 classes of 4 to 9), val 0, test 37 (30 classes of 1 to 3); "
-        "grey, 8 pixels"
+        "grey, 8 pixels; 29 test images are in train too"
     )

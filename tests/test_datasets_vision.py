@@ -24,6 +24,7 @@ import torchvision.datasets as originals
 from PIL import Image
 
 from medcoreset.datasets import canonical, catalog, sources, tinyimagenet, vision
+from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -110,7 +111,7 @@ def test_broken_cifar(cifar, tmp_path):
     shutil.unpack_archive(archive, tmp_path / "unpacked")
     batch = next((tmp_path / "unpacked").rglob("test*"))
     batch.write_bytes(batch.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"cannot read its files in .*corrupted\.$"):
+    with pytest.raises(UserError, match=r"test[^ ]* has MD5 .*, not the official"):
         sources.read(name, data_dir=tmp_path / "unpacked")
     archive.write_bytes(archive.read_bytes()[:-1])
     content = archive.read_bytes()
@@ -189,6 +190,13 @@ def digits28(request, tmp_path, monkeypatch, counts):
         files.append((url, put(folder / Path(url).name, gzip.compress(idx(array)))))
     resources = {"train": files[:2], "test": files[2:]} if name == "qmnist" else files
     monkeypatch.setattr(source, "resources", resources)
+    raw = {f"{source.__name__}/raw/{Path(url).stem}" for url, _ in files}
+    contents = {
+        f"{source.__name__}/raw/{Path(url).stem}": md5(idx(array))
+        for (url, _), array in zip(listed, arrays, strict=True)
+    }
+    assert name == "qmnist" or raw <= set(vision.UNPACKED_MD5)
+    monkeypatch.setattr(vision, "UNPACKED_MD5", {} if name == "qmnist" else contents)
     counts(name, 40, 10)
     return name, tmp_path / "data", images, labels
 
@@ -200,17 +208,54 @@ def test_idx_archives_and_files(digits28):
     np.testing.assert_array_equal(dataset.train_labels, labels[:40])
     np.testing.assert_array_equal(dataset.test_labels, labels[40:])
     assert dataset.classes == 10
+    assert dataset.info["verified"]
     for archive in folder.rglob("*.gz"):
         archive.with_suffix("").write_bytes(gzip.decompress(archive.read_bytes()))
         archive.unlink()
-    assert sources.read(f"{name}+val=0", data_dir=folder).sha256 == dataset.sha256
+    unpacked = sources.read(f"{name}+val=0", data_dir=folder)
+    assert unpacked.sha256 == dataset.sha256
+    assert unpacked.info["verified"] == (name != "qmnist")
     file = next(folder.rglob("*images*"))
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cannot read its files"):
+    said = "is not a folder with the files of" if name == "qmnist" else "not the official"
+    with pytest.raises(UserError, match=said):
         sources.read(name, data_dir=folder)
     file.unlink()
     with pytest.raises(UserError, match=r"no official file .*gz; nor has it all of"):
         sources.read(name, data_dir=folder)
+
+
+def test_a_changed_pixel_of_unpacked_files(digits28):
+    source, folder, *_ = digits28
+    name = f"{source}+val=0"
+    for archive in folder.rglob("*.gz"):
+        content = bytearray(gzip.decompress(archive.read_bytes()))
+        content[-1] ^= 1
+        archive.with_suffix("").write_bytes(content)
+    assert sources.read(name, data_dir=folder).info["verified"]  # of the archives, which are right
+    for archive in folder.rglob("*.gz"):
+        archive.unlink()
+    if source == "qmnist":
+        assert not sources.read(name, data_dir=folder).info["verified"]
+    else:
+        with pytest.raises(UserError, match=r"idx\d-ubyte has MD5 .* not the official"):
+            sources.read(name, data_dir=folder)
+
+
+def test_what_an_older_torchvision_left_behind_is_not_read(digits28):
+    import torch
+
+    name, folder, images, _ = digits28
+    processed = next(folder.iterdir()) / "processed"
+    processed.mkdir()
+    stale = (torch.zeros(40, 28, 28, dtype=torch.uint8), torch.zeros(40, 8, dtype=torch.int64))
+    for file in ("training.pt", "test.pt", "train.pt"):
+        torch.save(stale, processed / file)
+    for archive in folder.rglob("*.gz"):
+        archive.with_suffix("").write_bytes(gzip.decompress(archive.read_bytes()))
+        archive.unlink()
+    dataset = sources.read(f"{name}+val=0", data_dir=folder)
+    np.testing.assert_array_equal(dataset.train_images, images[:40])
 
 
 def test_from_a_mirror(digits28, tmp_path):
@@ -236,6 +281,7 @@ def test_real_fashionmnist(medical_data):
     raw = (medical_data / "FashionMNIST/raw/t10k-images-idx3-ubyte").read_bytes()[16:]
     assert dataset.test_images.tobytes() == raw
     assert dataset.info["class_names"][9] == "Ankle boot"
+    assert dataset.info["verified"]
 
 
 # --- TinyImageNet --------------------------------------------------------------------------------
@@ -284,13 +330,15 @@ def test_tinyimagenet(tiny):
     shutil.unpack_archive(tiny / "tiny-imagenet-200.zip", tiny / "unpacked")
     unpacked = sources.read("tinyimagenet+val=0", data_dir=tiny / "unpacked")
     assert unpacked.sha256 == dataset.sha256
+    assert (dataset.info["verified"], unpacked.info["verified"]) == (True, False)
+    assert ["unverified" in summary(each) for each in (dataset, unpacked)] == [False, True]
 
 
 def test_tinyimagenet_that_is_broken(tiny):
     shutil.unpack_archive(tiny / "tiny-imagenet-200.zip", tiny / "unpacked")
     folder = tiny / "unpacked" / tinyimagenet.FOLDER
     (folder / "train/n02/images/n02_1.JPEG").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"unpacked/.*n02_1\.JPEG is not a readable image"):
+    with pytest.raises(UserError, match=r"n02_1\.JPEG is not a readable image"):
         sources.read("tinyimagenet", data_dir=tiny / "unpacked")
     (folder / "train/n02/images/n02_1.JPEG").unlink()
     with pytest.raises(UserError, match="has 5 train images, not 6"):
@@ -304,6 +352,6 @@ def test_tinyimagenet_that_is_broken(tiny):
     "name", [name for name, source in catalog.SOURCES.items() if source.reader == "torchvision"]
 )
 def test_the_catalog_knows_the_files_in_a_data_dir(name):
-    files = [archive.path for archive in vision._archives(name)] + vision._unpacked(name)
+    files = [*(archive.path for archive in vision._archives(name)), *vision._unpacked(name)]
     for file in files:
         assert any(fnmatch(file, pattern) for pattern in catalog.SOURCES[name].files), file

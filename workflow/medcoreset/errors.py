@@ -20,8 +20,16 @@ ADVICE = dict.fromkeys(
 class UserError(Exception):
     """A mistake of the user's: one line that names the key, file or value, and what is allowed.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. What cannot be printed,
+    as a line break in the name of a file, is escaped.
     """
+
+    def __init__(self, line: str) -> None:
+        super().__init__("".join(map(_printable, line)))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def say(line: str) -> None:

@@ -12,6 +12,9 @@ import numpy as np
 
 from medcoreset.errors import UserError
 
+LONGEST = 300
+"""Characters of a reason; some libraries quote all of what they could not read."""
+
 
 @contextmanager
 def file_of(path: str | Path, what: str) -> Iterator[None]:
@@ -30,7 +33,8 @@ def file_of(path: str | Path, what: str) -> Iterator[None]:
         raise UserError(f"{path} is not {what}: it asks for more memory than there is") from None
     except Exception as problem:
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-        raise UserError(f"{path} is not {what}: {' '.join(reason.split())}") from None
+        reason = " ".join(reason.split())[:LONGEST]
+        raise UserError(f"{path} is not {what}: {reason}") from None
 
 
 @contextmanager
@@ -86,3 +90,17 @@ def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def npz_headers(path: str | Path, what: str) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and dtype of each array of an `.npz`, none of which is read; errors as above."""
+    with file_of(path, what), zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.namelist() if member.endswith(".npy")]
+        return {member[:-4]: _header(archive, member) for member in members}
+
+
+def _header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype]:
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        shape, _, dtype = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(stream)
+        return shape, dtype

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from medcoreset.commands import flags
-from medcoreset.datasets import canonical, sources
+from medcoreset.datasets import canonical, duplicates, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
@@ -29,6 +29,13 @@ from medcoreset.errors import UserError
 @click.option("--folder", type=click.Path(), help="Your own folder of images, to be NAME.")
 @click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
+@click.option(
+    "--duplicates",
+    "policy",
+    type=click.Choice(duplicates.POLICIES),
+    help="What becomes of your own images that are there more than once: they are counted and said "
+    "(keep, the default), an error (refuse), or left out, of train first (drop).",
+)
 @click.option(
     "--contents",
     type=click.Path(),
@@ -54,6 +61,7 @@ def command(
     folder: str | None,
     image_size: int | None,
     stream: bool,
+    policy: duplicates.Policy | None,
     contents: str | None,
     stand_in: int | None,
     recipe: str,
@@ -69,16 +77,18 @@ def command(
         raise UserError("--file and --folder: give one of them")
     if folder is None and (stream or image_size is not None):
         raise UserError("--image-size and --stream are for a --folder")
+    if policy is not None and file is None and folder is None:
+        raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
         raise UserError("--folder needs --image-size")
     if stand_in is not None:
         own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
         dataset = sources.read_stand_in(name, stand_in, out.with_suffix(""), **own)
     elif file is not None:
-        dataset = sources.read_own(name, file)
+        dataset = sources.read_own(name, file, policy=policy or "keep")
     elif folder is not None:
         own = {"image_size": image_size, "stream": stream, "contents": contents}
-        dataset = sources.read_own_folder(name, folder, **own)
+        dataset = sources.read_own_folder(name, folder, policy=policy or "keep", **own)
     else:
         dataset = sources.read(name, data_dir=data_dir, mirror=mirror, cache=cache)
     dataset.info["recipe"] = recipe

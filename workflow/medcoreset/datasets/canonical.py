@@ -6,8 +6,9 @@ image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's
 """
 
 import hashlib
-import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from medcoreset.atomic import write_json, write_npz
 from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
+from medcoreset.reading import file_of, read_json, read_npz
 
 Images = np.ndarray | StreamedImages
 SPLITS = ("train", "val", "test")
@@ -25,6 +27,20 @@ ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "lab
 STREAMED_ARRAYS = tuple(
     f"{split}_{kind}" for split in SPLITS for kind in ("paths", "bytes", "labels")
 )
+
+DESCRIBED = {
+    "name": str,
+    "sha256": str,
+    "class_names": list,
+    "streamed": bool,
+    "channels": int,
+    "image_size": int,
+}
+"""What of a description is relied on."""
+LARGEST_LABEL = 999_999
+"""A greater one is no class; the names of so many classes would fill the memory."""
+WHAT = "a dataset as `medcoreset dataset` writes it"
+REMAKE = "make it anew: medcoreset dataset, or snakemake … --forcerun prepare_dataset"
 
 
 @dataclass(eq=False)
@@ -56,6 +72,10 @@ class Dataset:
             setattr(self, f"{split}_labels", labels)
         if "class_names" not in self.info:
             classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
+            if classes - 1 > LARGEST_LABEL:
+                raise UserError(
+                    f"dataset {self.name}: {classes - 1} is no label, the largest is {LARGEST_LABEL}"
+                )
             self.info["class_names"] = [str(label) for label in range(classes)]
         for split in SPLITS:
             if self.labels(split).max(initial=0) >= self.classes:
@@ -103,11 +123,13 @@ def write(dataset: Dataset, path: str | Path) -> None:
     Both appear whole or not at all, and the description last: where it is, the arrays are.
     """
     path = Path(path)
+    arrays = _arrays(dataset)
     description = {
         "recipe": "",
         **dataset.info,
         "name": dataset.name,
-        "sha256": dataset.sha256,
+        # Anew: the arrays may have changed since it was first asked for.
+        "sha256": _sha256(arrays, dataset.info.get("contents", "")),
         "counts": {split: len(dataset.labels(split)) for split in SPLITS},
         "channels": dataset.channels,
         "image_size": dataset.image_size,
@@ -117,27 +139,43 @@ def write(dataset: Dataset, path: str | Path) -> None:
         description["root"] = str(dataset.train_images.root)
         description["resized_to"] = dataset.train_images.resized_to
     description_path(path).unlink(missing_ok=True)
-    write_npz(path, **_arrays(dataset))
+    write_npz(path, **arrays)
     write_json(description_path(path), description)
 
 
 def load(path: str | Path) -> Dataset:
-    """Load a dataset that `write` wrote; the images are memory-mapped, not read.
+    """Load a dataset that `write` wrote; the images are memory-mapped, after they were read once.
 
     The arrays are copy-on-write: a change to them stays in this process.
-    Raises UserError if the file is missing or not in the canonical form.
+    Raises UserError if the file is missing, not in the canonical form, or not what its description
+    says: damaged, or changed since it was made.
     """
     info = load_info(path)
     arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS)
-    if info["streamed"]:
-        arrays = _streamed(arrays, info)
-    return Dataset(name=info["name"], info=info, **arrays)
+    found = _sha256(arrays, str(info.get("contents", "")))
+    if found != info["sha256"]:
+        raise UserError(
+            f"dataset file {path} was damaged or changed since it was made (SHA-256 {found[:12]}…, "
+            f"not {info['sha256'][:12]}…); {REMAKE}"
+        )
+    with file_of(description_path(path), f"the description of {WHAT}"):
+        fields = _streamed(arrays, info) if info["streamed"] else arrays
+    dataset = Dataset(name=info["name"], info=info, **fields)
+    dataset.sha256 = found
+    return dataset
 
 
 def load_labels(path: str | Path) -> np.ndarray:
-    """Return the training labels, int64 (N,), of a canonical file without reading its images."""
+    """Return the training labels, int64 (N,), of a canonical file without reading its images.
+
+    They have the checksum that the archive states. Raises UserError as `load` does.
+    """
     load_info(path)
-    return np.array(_map_npz(Path(path), ("train_labels",))["train_labels"])
+    with _remaking():
+        labels = read_npz(path, WHAT, "train_labels")["train_labels"]
+        if labels.dtype != np.int64 or labels.ndim != 1:
+            raise UserError(f"{path} is not {WHAT}: train_labels is {labels.dtype} {labels.shape}")
+    return labels
 
 
 def load_info(path: str | Path) -> dict[str, Any]:
@@ -147,7 +185,15 @@ def load_info(path: str | Path) -> dict[str, Any]:
             raise UserError(
                 f"dataset file {file} does not exist: make it with `medcoreset dataset`"
             )
-    return json.loads(description_path(path).read_text())
+    with _remaking():
+        info = read_json(description_path(path), f"the description of {WHAT}")
+        for key, kind in DESCRIBED.items():
+            if not isinstance(info.get(key), kind):
+                raise UserError(
+                    f"{description_path(path)} is not the description of {WHAT}: {key} is "
+                    f"{info.get(key)!r}, must be a {kind.__name__}"
+                )
+    return info
 
 
 def description_path(path: str | Path) -> Path:
@@ -192,13 +238,19 @@ def _sha256(arrays: dict[str, np.ndarray], contents: str) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def _remaking() -> Iterator[None]:
+    """Let what goes wrong in the block say how to make the file anew."""
+    try:
+        yield
+    except UserError as problem:
+        raise UserError(f"{problem}; {REMAKE}") from None
+
+
 def _map_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Memory-map members of an uncompressed `.npz`, which numpy itself always reads whole."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name: _map_member(path, archive, f"{name}.npy") for name in names}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"dataset file {path} is not in the canonical form: {error}") from error
+    with _remaking(), file_of(path, WHAT), zipfile.ZipFile(path) as archive:
+        return {name: _map_member(path, archive, f"{name}.npy") for name in names}
 
 
 def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -211,6 +263,8 @@ def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
         read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
         shape, fortran, dtype = read_header(stream)
         header = stream.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{name} has Python objects")
     if not all(shape):
         return np.zeros(shape, dtype)
     # … and the array starts after the member's own header, which zipfile does not measure.

@@ -18,6 +18,7 @@ from tenacity import (
 from tqdm import tqdm
 
 from medcoreset.errors import UserError
+from medcoreset.reading import file_of
 
 DEFAULT_CACHE = "results/downloads"
 CHUNK = 1 << 16  # a connection that breaks loses at most this much of what had arrived
@@ -91,17 +92,22 @@ def obtain(
     path = Path(data_dir) / filename
     if not path.is_file():
         raise UserError(f"data_dir has no official file {path}")
+    check_md5(path, md5)
+    return path
+
+
+def check_md5(path: Path, md5: str) -> None:
+    """Raise UserError unless a file has the MD5 that the source publishes."""
     found = md5_of(path)
     if found != md5:
         raise UserError(
             f"{path} has MD5 {found}, not the official {md5}: the file is broken or of another release"
         )
-    return path
 
 
 def md5_of(path: str | Path) -> str:
     """Return the MD5 of a file, in hexadecimal: the checksum that the sources publish."""
-    with Path(path).open("rb") as stream:
+    with file_of(path, "an official file"), Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 

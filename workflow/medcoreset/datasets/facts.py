@@ -1,13 +1,13 @@
 """How many images of what kind a dataset has, told without reading one."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from medcoreset.datasets import npz
 from medcoreset.datasets.catalog import Identity
+from medcoreset.errors import UserError
+from medcoreset.reading import npz_headers
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,10 @@ def _splits(identity: Identity, counts: dict[str, int]) -> tuple[int, int, int]:
 
 def _of_npz(identity: Identity, path: Path) -> Facts | None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            shapes = {
-                split: _shape(archive, f"{split}_images.npy") for split in ("train", "val", "test")
-            }
-        with np.load(path, allow_pickle=False) as arrays:
-            classes = int(np.max(arrays["train_labels"])) + 1
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        labels, class_names, _ = npz.read_labels(identity.base, path)
+        shape, _ = npz_headers(path, npz.WHAT)["train_images"]
+    except UserError:
         return None
-    counts = {split: shape[0] for split, shape in shapes.items()}
-    _, size, _, *colour = shapes["train"]
-    return Facts(*_splits(identity, counts), classes, 3 if colour else 1, size)
-
-
-def _shape(archive: zipfile.ZipFile, member: str) -> tuple[int, ...]:
-    with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        return getattr(np.lib.format, f"read_array_header_{version[0]}_0")(stream)[0]
+    counts = {split: len(of_split) for split, of_split in labels.items()}
+    channels = 3 if shape[3:] == (3,) else 1
+    return Facts(*_splits(identity, counts), len(class_names), channels, shape[1])

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
+from medcoreset.datasets import table
 from medcoreset.errors import UserError
 from medcoreset.reading import file_of
 
@@ -74,6 +75,8 @@ class _Search:
         self.class_of: dict[tuple[int, int], str] = {}
 
     def layout(self) -> Layout:
+        if labels := table.find(self.root):
+            return self._of_table(labels)
         given = self._given_splits()
         if given:
             self._skip(self._scan(self.root)[1], OUTSIDE)
@@ -84,10 +87,21 @@ class _Search:
         if given and "test" not in given:
             found.splits["test"] = found.splits.pop("val")
             found.notes.append(f"{given['val']}/ is the test split, for there is no other")
-        if self.skipped:
-            counts = (f"{what} ({count})" for what, count in sorted(self.skipped.items()))
-            found.notes.append(f"not read: {', '.join(counts)}")
+        self._note_skipped(found)
         return found
+
+    def _of_table(self, labels: Path) -> Layout:
+        """Return the layout that a table of labels gives the images, wherever they lie."""
+        images = self._walk(self.root)
+        self.skipped[labels.suffix.lower()] -= 1
+        found = Layout(self.root, *table.read(self.name, labels, images, _split_of))
+        self._note_skipped(found)
+        return found
+
+    def _note_skipped(self, found: Layout) -> None:
+        if counts := +self.skipped:
+            said = (f"{what} ({count})" for what, count in sorted(counts.items()))
+            found.notes.append(f"not read: {', '.join(said)}")
 
     def _given_splits(self) -> dict[str, str]:
         """Return the folder of each split that `root` has, in the order train, val, test."""
@@ -130,7 +144,10 @@ class _Search:
                     "splits train, val and test, and a class otherwise"
                 )
         if len(names) < 2:
-            self._refuse(f"{folder} has {len(names)} class folders, two are needed")
+            self._refuse(
+                f"{folder} has {len(names)} class folders, two are needed, or beside the images a table "
+                "labels.csv with the columns file and label"
+            )
         return names
 
     def _images(self, split: str, folder: Path, class_names: list[str]) -> list[list[str]]:

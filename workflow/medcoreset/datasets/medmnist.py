@@ -37,6 +37,7 @@ def read(
             "citation": SOURCES[name].citation,
             "source": url,
             "md5": md5,
+            "verified": True,
         },
     )
     counts = {split: len(dataset.labels(split)) for split in SPLITS}

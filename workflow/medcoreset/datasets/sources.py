@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from medcoreset.contents import digest
-from medcoreset.datasets import digits, folder, medmnist, npz, stand_in, tinyimagenet, vision
+from medcoreset.datasets import (
+    digits,
+    duplicates,
+    folder,
+    medmnist,
+    npz,
+    stand_in,
+    tinyimagenet,
+    vision,
+)
 from medcoreset.datasets.canonical import SPLITS, Dataset, Images
 from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
 from medcoreset.datasets.download import DEFAULT_CACHE
@@ -40,15 +49,18 @@ def read(
             dataset = vision.read(identity.base, **places)
         case "tinyimagenet":
             dataset = tinyimagenet.read(**places)
-        case "imagenet":
-            dataset = _imagenet(data_dir)
-    return _finish(dataset, identity)
+        case "imagenet":  # of which each file would have to be opened, to be told from others
+            return _finish(_imagenet(data_dir), identity)
+    return duplicates.handled(_finish(dataset, identity))
 
 
-def read_own(name: str, file: str | Path) -> Dataset:
-    """Return the user's own data in the `.npz` file `file`, under the identity `name`."""
+def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep") -> Dataset:
+    """Return the user's own data in the `.npz` file `file`, under the identity `name`.
+
+    `policy` says what becomes of images that are there more than once, see `duplicates`.
+    """
     identity = _own_identity(name)
-    return _finish(npz.read(identity.base, file), identity)
+    return _own(npz.read(identity.base, file), identity, policy)
 
 
 def read_own_folder(
@@ -58,13 +70,15 @@ def read_own_folder(
     image_size: int,
     stream: bool = False,
     contents: str | Path | None = None,
+    policy: duplicates.Policy = "keep",
 ) -> Dataset:
     """Return the user's own folder of images, under the identity `name`.
 
     Images become `image_size` × `image_size` pixels, grey if all files are. With `stream` they stay
     in their files and are read as RGB, as they are needed: for sets larger than the memory. What
     the files hold is then in `info["contents"]`, a SHA-256, and kept in the file `contents`
-    (`medcoreset.contents`).
+    (`medcoreset.contents`). `policy` says what becomes of images that are there more than once, see
+    `duplicates`.
     """
     identity = _own_identity(name)
     if image_size < 1:
@@ -75,10 +89,7 @@ def read_own_folder(
         images = [dataset.images(split) for split in SPLITS]
         names = (path for part in images for path in part.paths.tolist())
         dataset.info["contents"] = digest(images[0].root, names, contents)
-    dataset = _finish(dataset, identity)
-    if stream:
-        return dataset
-    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+    return _own(dataset, identity, policy, stream=stream)
 
 
 def read_stand_in(
@@ -97,7 +108,8 @@ def read_stand_in(
     JPEGs of a streamed dataset are written below the folder `images`.
     """
     if file is not None:
-        like = stand_in.Likeness.of_own(read_own(name, file))
+        identity = _own_identity(name)
+        like = stand_in.Likeness.of_own(_finish(npz.read(identity.base, file), identity))
     elif root is not None:
         identity = _own_identity(name)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
@@ -120,7 +132,7 @@ def _imagenet(data_dir: str | Path | None) -> Dataset:
         image_size=224,
         resized_to=256,
         colour=True,
-        info={"licence": source.licence, "citation": source.citation},
+        info={"licence": source.licence, "citation": source.citation, "verified": False},
     )
     counts = {split: len(dataset.labels(split)) for split in source.counts}
     if counts != source.counts:
@@ -137,6 +149,24 @@ def _own_identity(name: str) -> Identity:
     return parse(name, own=[base])
 
 
+def _own(
+    dataset: Dataset, identity: Identity, policy: duplicates.Policy, *, stream: bool = False
+) -> Dataset:
+    """Finish a user's own data: with images in memory unless `stream`, and without duplicates."""
+    if (
+        policy == "drop"
+    ):  # beforehand, so that none can be held out of a training set with the other
+        return _finish(
+            duplicates.handled(dataset if stream else _decoded(dataset), policy), identity
+        )
+    dataset = _finish(dataset, identity)
+    return duplicates.handled(dataset if stream else _decoded(dataset), policy)
+
+
+def _decoded(dataset: Dataset) -> Dataset:
+    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+
+
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:
     """Hold out a validation set where there is none, reduce the training set, and name it all."""
     parts = {"train": np.arange(len(dataset.train_labels))}
@@ -145,6 +175,9 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
             dataset.train_labels, identity.val, name=identity.name
         )
         dataset.info["val_fraction"] = identity.val
+        if identity.val:
+            note = f"val is {len(parts['val'])} of the training images, held out"
+            dataset.info["notes"] = [*dataset.info.get("notes", []), note]
     elif identity.val != DEFAULT_VAL:
         raise UserError(f"dataset {identity.name}: it has its own validation set, so no val=")
     if identity.train is not None:

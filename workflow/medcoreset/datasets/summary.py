@@ -16,6 +16,8 @@ def summary(dataset: Dataset) -> str:
     counted = ", ".join(f"{split} {_counts(dataset, split)}" for split in SPLITS)
     kind = f"{'colour' if dataset.channels == 3 else 'grey'}, {dataset.image_size} pixels"
     parts = [f"{dataset.name}: {counted}", kind, *dataset.info.get("notes", [])]
+    if dataset.info.get("verified") is False:
+        parts.append("unverified, for no checksums of its unpacked files are on record")
     return " ".join("; ".join(parts).split())
 
 

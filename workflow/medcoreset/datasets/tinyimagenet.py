@@ -12,6 +12,7 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.catalog import SOURCES
 from medcoreset.datasets.download import DEFAULT_CACHE, obtain
 from medcoreset.errors import UserError
+from medcoreset.reading import file_of
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
@@ -30,15 +31,22 @@ def read(
     """Return TinyImageNet with an empty val split: its own `val`, 50 images per class, is `test`.
 
     (The labels of the official test set were never published.) `data_dir` has the folder
-    `tiny-imagenet-200` or `tiny-imagenet-200.zip`. Some files are grey: all are read as RGB.
+    `tiny-imagenet-200.zip`, or the folder `tiny-imagenet-200`, of whose files no checksums are on
+    record: `info` then has `verified: False`. Some files are grey: all are read as RGB.
     Raises UserError if a file is missing or not an official one.
     """
-    if data_dir is not None and (folder := Path(data_dir) / FOLDER).is_dir():
-        return _read(str(folder), lambda path: (folder / path).read_bytes(), _list(folder))
+    if data_dir is not None and not (Path(data_dir) / f"{FOLDER}.zip").is_file():
+        folder = Path(data_dir) / FOLDER
+        if folder.is_dir():
+            dataset = _read(str(folder), lambda path: (folder / path).read_bytes(), _list(folder))
+            dataset.info["verified"] = False
+            return dataset
     path = obtain(URL, f"{FOLDER}.zip", md5=MD5, data_dir=data_dir, mirror=mirror, cache=cache)
-    with zipfile.ZipFile(path) as archive:
+    with file_of(path, f"the official {FOLDER}.zip"), zipfile.ZipFile(path) as archive:
         paths = [member.removeprefix(f"{FOLDER}/") for member in archive.namelist()]
-        return _read(str(path), lambda path: archive.read(f"{FOLDER}/{path}"), paths)
+        dataset = _read(str(path), lambda path: archive.read(f"{FOLDER}/{path}"), paths)
+    dataset.info["verified"] = True
+    return dataset
 
 
 def _list(folder: Path) -> list[str]:

@@ -4,7 +4,6 @@ Files are laid out as torchvision lays them out. The archives come through the p
 downloader, which resumes and retries; torchvision unpacks and reads them.
 """
 
-import pickle
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,21 @@ import numpy as np
 
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.catalog import SOURCES
-from medcoreset.datasets.download import DEFAULT_CACHE, obtain
+from medcoreset.datasets.download import DEFAULT_CACHE, check_md5, obtain
 from medcoreset.errors import UserError
+from medcoreset.reading import file_of
+
+UNPACKED_MD5 = {
+    "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "MNIST/raw/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    "FashionMNIST/raw/train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "FashionMNIST/raw/train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    "FashionMNIST/raw/t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    "FashionMNIST/raw/t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+"""MD5 of what the official archives hold; torchvision has only those of the archives."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +48,23 @@ def read(
 ) -> Dataset:
     """Return torchvision's `name` with an empty val split, since none of these sources has one.
 
-    `data_dir` has the files unpacked (`FashionMNIST/raw/train-images-idx3-ubyte`) or as archives;
-    without it, the archives are downloaded into `cache`. Raises UserError if a file is missing, or
-    its MD5 or the number of images is not the official one.
+    `data_dir` has the archives, or their files unpacked (`FashionMNIST/raw/train-images-idx3-ubyte`);
+    without it, the archives are downloaded into `cache`. Archives have the official MD5, unpacked
+    files that on record. Of QMNIST's none is on record: unpacked, it is `verified: False` in `info`.
+    Raises UserError if a file is missing, or its MD5 or the number of images is not the official one.
     """
-    unpacked = _unpacked(name)
-    if data_dir is not None and all((Path(data_dir) / file).is_file() for file in unpacked):
-        return _read(name, Path(data_dir), download=False)
+    archives, unpacked = _archives(name), _unpacked(name)
+    if data_dir is not None and not all(
+        (Path(data_dir) / each.path).is_file() for each in archives
+    ):
+        files = {path: Path(data_dir) / path for path in unpacked}
+        if all(file.is_file() for file in files.values()):
+            for path, md5 in unpacked.items():
+                if md5 is not None:
+                    check_md5(files[path], md5)
+            dataset = _read_linked(name, files, Path(data_dir), download=False)
+            dataset.info["verified"] = None not in unpacked.values()
+            return dataset
     try:
         files = {
             archive.path: obtain(
@@ -53,7 +75,7 @@ def read(
                 mirror=mirror,
                 cache=cache,
             )
-            for archive in _archives(name)
+            for archive in archives
         }
     except UserError as error:
         if data_dir is None:
@@ -61,13 +83,24 @@ def read(
         raise UserError(
             f"dataset {name}: {error}; nor has it all of {', '.join(unpacked)}"
         ) from error
+    # torchvision finds what it would download, so that it only checks and unpacks.
+    dataset = _read_linked(name, files, Path(data_dir or cache), download=True)
+    dataset.info["verified"] = True
+    return dataset
+
+
+def _read_linked(name: str, files: dict[str, Path], where: Path, *, download: bool) -> Dataset:
+    """Read `files`, by their paths under the folder that torchvision is given, and nothing else.
+
+    In the user's own folder it would read what an older release of it left behind (`processed/`),
+    in place of the files, and unpack archives.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for path, file in files.items():
             link = Path(folder) / path
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file.resolve())
-        # torchvision finds what it would download, so that it only checks and unpacks.
-        return _read(name, Path(folder), download=True)
+        return _read(name, Path(folder), where, download=download)
 
 
 def _class(name: str) -> Any:
@@ -100,38 +133,30 @@ def _archives(name: str) -> list[Archive]:
     return [Archive(f"{folder}/{url.rpartition('/')[2]}", url, md5) for url, md5 in files]
 
 
-def _unpacked(name: str) -> list[str]:
-    """Return the paths of the files from which torchvision reads the images and labels."""
+def _unpacked(name: str) -> dict[str, str | None]:
+    """Return the files from which torchvision reads images and labels, with their MD5 if on record."""
     source = _class(name)
     if name.startswith("cifar"):
-        lists = [*source.train_list, *source.test_list, [source.meta["filename"], ""]]
-        return [f"{source.base_folder}/{filename}" for filename, _ in lists]
-    return [archive.path.removesuffix(".gz") for archive in _archives(name)]
+        files = [*source.train_list, *source.test_list]
+        files.append((source.meta["filename"], source.meta["md5"]))
+        return {f"{source.base_folder}/{filename}": md5 for filename, md5 in files}
+    paths = [archive.path.removesuffix(".gz") for archive in _archives(name)]
+    return {path: UNPACKED_MD5.get(path) for path in paths}
 
 
-def _read(name: str, root: Path, *, download: bool) -> Dataset:
-    """Read both official splits from `root` and check their sizes."""
+def _read(name: str, root: Path, where: Path, *, download: bool) -> Dataset:
+    """Read both official splits from `root`, whose files are those in `where`; check their sizes."""
     archives = _archives(name)
     arrays, class_names = {}, None
     for split in ("train", "test"):
         chosen = {"split": split} if name == "svhn" else {"train": split == "train"}
-        try:
+        with file_of(where, f"a folder with the files of {name}"):
             source = _class(name)(root, download=download, **chosen)
-        except (
-            RuntimeError,
-            ValueError,
-            AssertionError,
-            OSError,
-            EOFError,
-            pickle.PickleError,
-        ) as e:
-            reason = str(e).partition(" You can use download=True")[0]
-            raise UserError(f"dataset {name}: cannot read its files in {root}: {reason}") from e
         images, labels = _images_and_labels(name, source)
         expected = SOURCES[name].counts[split]
         if len(images) != expected:
             raise UserError(
-                f"dataset {name}: {root} has {len(images)} {split} images, not the official {expected}"
+                f"dataset {name}: {where} has {len(images)} {split} images, not the official {expected}"
             )
         arrays |= {f"{split}_images": images, f"{split}_labels": labels}
         class_names = getattr(source, "classes", None) or [str(digit) for digit in range(10)]

@@ -477,6 +477,7 @@ def load(config: Mapping[str, Any]) -> Study:
     for name, own in filled["datasets"].items():
         _checked("configuration: datasets", catalog.check_own_name, name)
         own.setdefault("stream", False)
+        own.setdefault("duplicates", "keep")
         if not own["path"].endswith(".npz") and "image_size" not in own:
             raise UserError(
                 f"configuration: datasets.{name}: {own['path']} is a folder of images, give its "

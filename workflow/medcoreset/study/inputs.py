@@ -98,7 +98,7 @@ def file_contents(path: str, kept: str) -> str:
 
 @cache
 def folder_contents(path: str, kept: str | None) -> str:
-    """Return the SHA-256 of the paths of an own folder's images, and with `kept` of what they hold.
+    """Return the SHA-256 of an own folder's splits and classes, and with `kept` of what its images hold.
 
     Of a folder that is refused it is that of the reason: to say it is left to the job.
     """
@@ -106,6 +106,5 @@ def folder_contents(path: str, kept: str | None) -> str:
         found = layout.find("", path)
     except UserError as refused:
         return identity.digest(str(refused))
-    if kept is None:
-        return identity.digest([found.class_names, found.splits])
-    return contents.digest(found.root, found.paths(), kept)
+    held = "" if kept is None else contents.digest(found.root, found.paths(), kept)
+    return identity.digest([found.class_names, found.splits, held])

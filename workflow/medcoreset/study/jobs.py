@@ -92,10 +92,12 @@ class Jobs:
         own = self.study.own(dataset)
         if own is None:
             return ""
+        policy = {} if own["duplicates"] == "keep" else {"duplicates": own["duplicates"]}
         if own["path"].endswith(".npz"):
-            return _flags({"file": own["path"]})
+            return _flags({"file": own["path"], **policy})
+        given = {"folder": own["path"], "image_size": own["image_size"], **policy}
         stream = f" --stream {_flags({'contents': self.inputs.kept})}" if own["stream"] else ""
-        return _flags({"folder": own["path"], "image_size": own["image_size"]}) + stream
+        return _flags(given) + stream
 
     def surrogate_network(self, surrogate: str) -> str:
         """Return the network of a surrogate."""
