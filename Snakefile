@@ -33,7 +33,7 @@ sys.path.insert(0, str(HERE / "workflow"))
 
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError, say
-from medcoreset.study import configuration, forecast, plan, rehearsal
+from medcoreset.study import configuration, forecast, rehearsal, results
 from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, repeated_flag, share_gpus
 
 try:

@@ -34,7 +34,8 @@ import click
 import yaml
 
 from medcoreset.datasets.catalog import MEDMNIST
-from medcoreset.study import configuration, plan
+from medcoreset.plan import Run
+from medcoreset.study import configuration, results
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -77,14 +78,14 @@ class Study:
         own = ["--config", f"studies=['{self.experiments}']"] if self.experiments else []
         return command + own
 
-    def runs(self) -> set[plan.Run]:
+    def runs(self) -> set[Run]:
         study = configuration.load({"studies": [str(self.experiments)]} if self.experiments else {})
         chosen = [
             experiment
             for name, experiment in study.experiments.items()
             if name in self.targets or (self.targets == ["all"] and experiment["group"] != "none")
         ]
-        return {run for experiment in chosen for run in plan.runs(study, experiment)}
+        return {run for experiment in chosen for run in results.runs(study, experiment)}
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def measured(study: Study, measure: str, argument: str) -> Measurement:
     return Measurement(
         study.name,
         len(runs),
-        sum(len(plan.parse_seeds(run.seeds)) for run in runs),
+        sum(len(run.seeds) for run in runs),
         measure,
         int(total[1]) if total else 0,
         seconds,

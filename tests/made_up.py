@@ -13,45 +13,44 @@ import numpy as np
 
 from medcoreset.atomic import write_json, write_npz
 from medcoreset.datasets import canonical, sources
+from medcoreset.plan import Plan, Reported
 from medcoreset.provenance import seal
-from medcoreset.study import configuration, plan
+from medcoreset.study import configuration, planning, results
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.recipes import Recipes
-from medcoreset.study.specification import specification
 from medcoreset.training.reporting import RULES, possible
 
 EPOCHS = 12
 """Epochs of the made-up training dynamics."""
 
 
-def write(study: Study, experiment: Experiment) -> dict[str, Any]:
-    """Write the inputs below the working folder, and return the experiment's resolved plan."""
-    spec = specification(Recipes(study), experiment)
+def write(study: Study, experiment: Experiment) -> Plan:
+    """Write the inputs below the working folder, and return the experiment's plan."""
+    plan = planning.of(Recipes(study), experiment)
     datasets = {}
     for name in experiment["datasets"]:
-        path = Path(study.path(plan.DATASET).format(dataset=name))
+        path = Path(study.path(results.DATASET).format(dataset=name))
         datasets[name] = sources.read_stand_in(name, 1, path.with_suffix(""))
         canonical.write(datasets[name], path)
-    for entry in spec["datasets"]:
-        _told(canonical.description_path(entry["file"]), recipe=entry["recipe"])
-    for run in spec["runs"]:
-        classes, has_val = datasets[run["dataset"]].classes, study.has_val(run["dataset"])
-        content = metrics(run, experiment["seeds"], classes, has_val)
-        sha256 = datasets[run["dataset"]].sha256
-        about = {"recipe": run["recipe"], "run": {"dataset_sha256": sha256}}
-        write_json(run["metrics"], content | about)
+    for entry in plan.datasets.values():
+        _told(canonical.description_path(entry.path), recipe=entry.recipe)
+    for run in plan.runs:
+        classes, has_val = datasets[run.dataset].classes, study.has_val(run.dataset)
+        content = metrics(run, classes, has_val)
+        about = {"recipe": run.recipe, "run": {"dataset_sha256": datasets[run.dataset].sha256}}
+        write_json(run.metrics, content | about)
     if {"sources", "scores", "windows"} & _parts(experiment):
-        _write_scores(spec, datasets)
-    return spec
+        _write_scores(plan, datasets)
+    return plan
 
 
 def _told(path: Path, **more: str) -> None:
     write_json(path, json.loads(path.read_text()) | more)
 
 
-def metrics(run: dict[str, Any], seeds: list[int], classes: int, has_val: bool) -> dict[str, Any]:
+def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
     """Return metrics.json of a run, under every rule that its data allow."""
-    random = np.random.default_rng(zlib.crc32(run["metrics"].encode()))
+    random = np.random.default_rng(zlib.crc32(run.metrics.encode()))
     splits = ("val", "test") if has_val else ("test",)
     return {
         "seeds": {
@@ -60,12 +59,12 @@ def metrics(run: dict[str, Any], seeds: list[int], classes: int, has_val: bool) 
                     rule: {
                         "epoch": EPOCHS,
                         "reports": RULES[rule].split,
-                        **{split: _split(random, run["rate"], classes) for split in splits},
+                        **{split: _split(random, run.rate, classes) for split in splits},
                     }
                     for rule in possible(has_val=has_val)
                 }
             }
-            for seed in seeds
+            for seed in run.seeds
         }
     }
 
@@ -77,30 +76,30 @@ def _split(random: np.random.Generator, rate: float, classes: int) -> dict[str, 
 
 
 def _parts(experiment: Experiment) -> set[str]:
-    return {part for figure in experiment["figures"] for part in plan.FIGURES[figure]}
+    return {part for figure in experiment["figures"] for part in results.FIGURES[figure]}
 
 
-def _write_scores(spec: dict[str, Any], datasets: dict[str, canonical.Dataset]) -> None:
+def _write_scores(plan: Plan, datasets: dict[str, canonical.Dataset]) -> None:
     random = np.random.default_rng(0)
-    for source in spec["sources"]:
-        labels = datasets[source["dataset"]].train_labels
-        folder = Path(source["evidence"])
+    for source in plan.sources:
+        labels = datasets[source.dataset].train_labels
+        folder = Path(source.path)
         folder.mkdir(parents=True, exist_ok=True)
         shape = (EPOCHS, len(labels))
         np.save(folder / "labels.npy", labels)
         np.save(folder / "error_norm.npy", random.random(shape, np.float32))
         np.save(folder / "seen.npy", random.random(shape) > 0.02)
         names = ("labels.npy", "error_norm.npy", "seen.npy")
-        seal(folder, names, source["recipe"], datasets[source["dataset"]].sha256)
-    for entry in spec["scores"]:
-        samples = len(datasets[entry["dataset"]].train_labels)
-        made = {"method": entry["method"], "recipe": entry["recipe"]}
-        write_npz(entry["scores"], scores=random.random(samples), **made)
-    for entry in spec["windows"]:
-        samples = len(datasets[entry["dataset"]].train_labels)
+        seal(folder, names, source.recipe, datasets[source.dataset].sha256)
+    for entry in plan.scores:
+        samples = len(datasets[entry.dataset].train_labels)
+        made = {"method": entry.method, "recipe": entry.recipe}
+        write_npz(entry.path, scores=random.random(samples), **made)
+    for entry in plan.windows:
+        samples = len(datasets[entry.dataset].train_labels)
         pairs = np.array([(1, 101), (1, 191), (91, 101), (91, 191), (101, 191)])
         scores = random.random((len(pairs), samples), np.float32)
-        write_npz(entry["windows"], scores=scores, pairs=pairs, recipe=entry["recipe"])
+        write_npz(entry.path, scores=scores, pairs=pairs, recipe=entry.recipe)
 
 
 def every_experiment() -> dict[str, Experiment]:

@@ -8,13 +8,14 @@ from sklearn.datasets import load_digits
 
 from medcoreset.atomic import write_json
 from medcoreset.datasets import canonical
+from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.provenance import seal
 from medcoreset.training.metrics import evaluate, softmax
 
 EPOCHS = 40
 RATES = (0.05, 0.1, 0.3)
 SEEDS = (0, 1, 2)
-LABELS = {"random": "Random", "el2n": "EL2N", "aum": "AUM", "eva": "EVA", "full": "Full"}
+LABELS = {"random": "Random", "el2n": "EL2N", "aum": "AUM", "eva": "EVA", FULL: "Full"}
 RECIPE = "a" * 64
 WINDOWS = [(1, 11), (1, 31), (11, 21), (21, 31)]
 
@@ -99,55 +100,55 @@ def _scores(dataset: canonical.Dataset, folder: Path) -> dict[str, np.ndarray]:
 
 
 def write_study(folder: Path, *, published: bool = True) -> dict:
-    """Compute the study into `folder` and return its resolved experiment."""
-    spec = {
+    """Compute the study into `folder` and return its plan."""
+    plan = {
         "name": "small_study",
+        "rehearsal": False,
         "title": "Softmax regression on digits & parity",
         "published": ["eva_table1"] if published else [],
+        "published_as": {},
         "tolerance": 1.0,
         "notes": ["The paper's 100 % is a_b."],
         "methods": [{"key": key, "label": label} for key, label in LABELS.items()],
         "datasets": [],
         "rates": list(RATES),
-        "seeds": list(SEEDS),
-        "protocols": [
-            {"key": "published", "label": "published: best val", "rule": "published"},
-            {"key": "clean", "label": "clean: test, last epoch", "rule": "clean"},
+        "columns": [
+            {"key": "clean:published", "rule": "published"},
+            {"key": "clean", "rule": "clean"},
         ],
-        "networks": [{"key": "pixels", "label": "Pixels"}, {"key": "pooled", "label": "Pooled"}],
-        **{name: [] for name in ("runs", "sources", "scores", "coresets", "windows")},
+        "networks": ["pixels", "pooled"],
+        **{name: [] for name in ("runs", "sources", "scores", "windows")},
     }
     for dataset in (digits(False), digits(True)):
-        _dataset(spec, dataset, folder / dataset.name)
-    return spec
+        _dataset(plan, dataset, folder / dataset.name)
+    return plan
 
 
-def _dataset(spec: dict, dataset: canonical.Dataset, folder: Path) -> None:
+def _dataset(plan: dict, dataset: canonical.Dataset, folder: Path) -> None:
     dataset.info["recipe"] = RECIPE
     canonical.write(dataset, folder / "data.npz")
     about = {"label": dataset.name.capitalize(), "recipe": RECIPE}
-    spec["datasets"].append({"key": dataset.name, "file": str(folder / "data.npz"), **about})
+    plan["datasets"].append({"key": dataset.name, "path": str(folder / "data.npz"), **about})
     scores = _scores(dataset, folder / "evidence")
     place = {"dataset": dataset.name, "protocol": "clean", "surrogate": "pixels+seed=0"}
     place |= {"recipe": RECIPE}
-    evidence = str(folder / "evidence")
-    spec["sources"].append({**place, "evidence": evidence})
-    spec["windows"].append({**place, "windows": str(folder / "windows.npz")})
+    plan["sources"].append({**place, "path": str(folder / "evidence")})
+    plan["windows"].append({**place, "path": str(folder / "windows.npz")})
     for method, values in scores.items():
         np.savez(folder / f"{method}.npz", scores=values, method=method, recipe=RECIPE)
         path = str(folder / f"{method}.npz")
-        spec["scores"].append({**place, "method": method, "variant": method, "scores": path})
+        plan["scores"].append({**place, "method": method, "variant": method, "path": path})
     for network in ("pixels", "pooled"):
         for method in LABELS:
-            for rate in RATES if method != "full" else (1.0,):
+            for rate in RATES if method != FULL else (1.0,):
                 kept = [_select(scores.get(method), dataset, rate, seed) for seed in SEEDS]
                 path = folder / network / method / str(rate) / "metrics.json"
                 write_json(path, _metrics(dataset, network, kept))
-                for rule in ("published", "clean"):
-                    run = {"rule": rule, "network": network, "method": method, "rate": rate}
-                    own = {} if method in scores else {"surrogate": "none"}
-                    run |= {**place, **own, "protocol": rule, "coresets": ""}
-                    spec["runs"].append({**run, "variant": method, "metrics": str(path)})
+                for column in ("clean:published", "clean"):
+                    own = {} if method in scores else {"surrogate": NO_SURROGATE}
+                    run = {**place, **own, "variant": method, "rate": rate, "network": network}
+                    run |= {"seeds": list(SEEDS), "column": column, "method": method}
+                    plan["runs"].append({**run, "metrics": str(path), "coresets": ""})
 
 
 def _select(
@@ -160,10 +161,10 @@ def _select(
     return np.argsort(-scores, kind="stable")[:count]
 
 
-def save_spec(spec: dict, folder: Path) -> Path:
-    """Write the resolved experiment."""
-    path = folder / "spec.json"
-    path.write_text(json.dumps(spec))
+def save_plan(plan: dict, folder: Path) -> Path:
+    """Write the plan."""
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan))
     return path
 
 

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from medcoreset.analysis import aggregate, experiment, published, tables
+from medcoreset.analysis import aggregate, published, tables
 from medcoreset.errors import UserError
-from tests.small_study import PUBLISHED, RATES, SEEDS, save_spec, write_study
+from medcoreset.plan import Plan
+from tests.small_study import PUBLISHED, RATES, SEEDS, save_plan, write_study
 
 SHIPPED = Path(__file__).parents[1] / "config" / "published"
 
@@ -39,8 +40,8 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def table_of(spec: dict, folder: Path, papers: Path) -> pd.DataFrame:
-    study = experiment.load(save_spec(spec, folder))
+def table_of(plan: dict, folder: Path, papers: Path) -> pd.DataFrame:
+    study = Plan.read(save_plan(plan, folder))
     values, _ = aggregate.aggregate(study)
     return published.compare(values, study, published.read_published([papers], study.published))
 
@@ -87,14 +88,14 @@ def test_every_cell_and_metric_is_in_the_table(study, tmp_path, papers):
     assert len(table) == sum(cells * count for count in metrics.values())
     keys = [*aggregate.CELL, "metric"]
     assert not table.duplicated(keys).any()
+    rules = {column["key"]: column["rule"] for column in study["columns"]}
     for entry in study["runs"]:
+        rule = rules[entry["column"]]
         seeds = json.loads(Path(entry["metrics"]).read_text())["seeds"].values()
-        split = "val" if entry["rule"] == "published" else "test"
+        split = "val" if rule == "published" else "test"
         for metric in ("accuracy", "auc", "ece"):
-            values = pd.Series(
-                [100 * seed["rules"][entry["rule"]][split][metric] for seed in seeds]
-            )
-            same = {key: entry[key] for key in aggregate.CELL}
+            values = pd.Series([100 * seed["rules"][rule][split][metric] for seed in seeds])
+            same = {key: entry[key] for key in aggregate.CELL} | {"protocol": entry["column"]}
             row = cell(table, metric=metric, **same)
             assert row["mean"] == pytest.approx(values.mean(), abs=1e-9)
             assert row["std"] == pytest.approx(values.std(), abs=1e-9)
@@ -111,7 +112,11 @@ def test_published_numbers_stand_only_beside_the_same_kind(study, tmp_path, pape
         ("eva", 0.05),
         ("full", 1.0),
     }
-    for column, value in (("protocol", "published"), ("metric", "accuracy"), ("network", "pixels")):
+    for column, value in (
+        ("protocol", "clean:published"),
+        ("metric", "accuracy"),
+        ("network", "pixels"),
+    ):
         assert set(known[column]) == {value}
     for row in known.to_dict("records"):
         assert row["difference"] == pytest.approx(row["mean"] - row["published_mean"])
@@ -134,9 +139,9 @@ def test_published_numbers_stand_only_beside_the_same_kind(study, tmp_path, pape
     ],
 )
 def test_tolerance(study, tmp_path, mean, std, published_std, within):
-    loaded = experiment.load(save_spec(study, tmp_path))
+    loaded = Plan.read(save_plan(study, tmp_path))
     where = dict(
-        zip(aggregate.CELL, ("digits", "published", "r+seed=0", "n", "eva", 0.1), strict=True)
+        zip(aggregate.CELL, ("digits", "clean:published", "r+seed=0", "n", "eva", 0.1), strict=True)
     )
     table = pd.DataFrame([{**where, "metric": "accuracy", "mean": mean, "std": std}])
     paper = {"table": "eva_t", "dataset": "digits", "surrogate": "r", "network": "n"}
@@ -165,11 +170,11 @@ def test_shipped_numbers_of_both_papers_are_found():
 
 
 def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
-    spec = copy.deepcopy(study)
+    plan = copy.deepcopy(study)
     (chosen,) = (
         entry
-        for entry in spec["runs"]
-        if (entry["dataset"], entry["protocol"], entry["network"], entry["method"], entry["rate"])
+        for entry in plan["runs"]
+        if (entry["dataset"], entry["column"], entry["network"], entry["method"], entry["rate"])
         == ("digits", "clean", "pixels", "eva", 0.1)
     )
     content = json.loads(Path(chosen["metrics"]).read_text())
@@ -180,11 +185,11 @@ def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(content))
         variant = {"variant": f"eva+late={name}", "metrics": str(path)}
-        spec["runs"].append({**chosen, **variant})
-    table = table_of(spec, tmp_path, papers)
+        plan["runs"].append({**chosen, **variant})
+    table = table_of(plan, tmp_path, papers)
     where = {"dataset": "digits", "protocol": "clean", "method": "eva", "rate": 0.1}
     assert cell(table, **where)["mean"] == pytest.approx(20)
-    loaded = experiment.load(save_spec(spec, tmp_path))
+    loaded = Plan.read(save_plan(plan, tmp_path))
     _, (choice,) = aggregate.aggregate(loaded)
     assert (choice.run.variant, choice.candidates, choice.reports) == ("eva+late=b", 3, "test")
     text = tables.markdown(loaded, table, [choice])
@@ -192,9 +197,9 @@ def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
 
 
 def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
-    spec = save_spec(study, tmp_path)
+    plan = save_plan(study, tmp_path)
     for out in ("first", "second"):
-        done = run("table", "--spec", spec, "--published", papers, "--out", tmp_path / out)
+        done = run("table", "--plan", plan, "--published", papers, "--out", tmp_path / out)
         assert (done.returncode, done.stderr) == (0, "")
     names = ["table.csv", "table.html", "table.md", "table.tex"]
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
@@ -209,7 +214,7 @@ def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
 
 
 def test_markdown_layout(study, tmp_path, papers):
-    loaded = experiment.load(save_spec(study, tmp_path))
+    loaded = Plan.read(save_plan(study, tmp_path))
     table = table_of(study, tmp_path, papers)
     text = tables.markdown(loaded, table, [])
     assert text.startswith("# Softmax regression on digits & parity\n")
@@ -219,15 +224,15 @@ def test_markdown_layout(study, tmp_path, papers):
     assert rows[0].startswith("| Method | Digits 5 % | Digits 10 % | Digits 30 % | Parity 5 % |")
     labels = [line.split("|")[1].strip() for line in rows[:7]]
     assert labels == ["Method", "---", "Random", "EL2N", "AUM", "EVA", "Full"]
-    row = cell(table, dataset="digits", protocol="published", method="random", rate=0.05)
+    row = cell(table, dataset="digits", protocol="clean:published", method="random", rate=0.05)
     assert f"**{row['mean']:.1f} ± {row['std']:.1f}**<br>[80.0 ± 0.5]" in rows[2]
     assert "<br>[99.9]†" in rows[5]
     assert "**" not in rows[6]
     assert rows[6].count("<br>[94.0 ± 9.0]") == 3
-    clean = text[text.index("## clean") : text.index("- Accuracy")]
+    clean = text[text.index("## clean;") : text.index("- Accuracy")]
     assert "<br>" not in clean
     assert "n = 3 seeds" in text
-    assert "- Reported under clean: test, last epoch: test, last epoch.\n" in text
+    assert "- Reported under clean: test, last epoch.\n" in text
     assert text.endswith("- The paper's 100 % is a_b.\n")
 
 
@@ -237,12 +242,12 @@ def test_best_and_second_are_of_what_is_printed():
 
 
 def test_latex_layout(study, tmp_path, papers):
-    spec = copy.deepcopy(study)
-    spec["methods"][3]["label"] = "EVA_{50%} & [x] ± α"
-    loaded = experiment.load(save_spec(spec, tmp_path))
-    text = tables.latex(loaded, table_of(spec, tmp_path, papers), [])
+    plan = copy.deepcopy(study)
+    plan["methods"][3]["label"] = "EVA_{50%} & [x] ± α"
+    loaded = Plan.read(save_plan(plan, tmp_path))
+    text = tables.latex(loaded, table_of(plan, tmp_path, papers), [])
     assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 4
-    assert r"\caption{Softmax regression on digits \& parity. published: best val;" in text
+    assert r"\caption{Softmax regression on digits \& parity. clean:published;" in text
     assert r"EVA\_\{50\%\} \& {[}x] $\pm$ $\alpha$ & " in text
     assert r"100 \% is a\_b." in text
     bare = re.sub(r"\\[{}]", "", text)
@@ -256,16 +261,16 @@ def test_latex_layout(study, tmp_path, papers):
 
 
 def test_wide_tables_are_split(study, tmp_path, papers):
-    spec = copy.deepcopy(study)
-    spec["rates"] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
-    loaded = experiment.load(save_spec(spec, tmp_path))
-    text = tables.latex(loaded, table_of(spec, tmp_path, papers), [])
+    plan = copy.deepcopy(study)
+    plan["rates"] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+    loaded = Plan.read(save_plan(plan, tmp_path))
+    text = tables.latex(loaded, table_of(plan, tmp_path, papers), [])
     assert text.count(r"\begin{tabular}{l*{6}{c}}") == text.count(r"\begin{tabular}") == 8
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
 def test_latex_compiles(study, tmp_path, papers):
-    loaded = experiment.load(save_spec(study, tmp_path))
+    loaded = Plan.read(save_plan(study, tmp_path))
     (tmp_path / "table.tex").write_text(tables.latex(loaded, table_of(study, tmp_path, papers), []))
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
@@ -275,53 +280,56 @@ def test_latex_compiles(study, tmp_path, papers):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def _lose_run(spec: dict, folder: Path) -> str:
-    spec["runs"][0]["metrics"] = str(folder / "none.json")
+def _lose_run(plan: dict, folder: Path) -> str:
+    plan["runs"][0]["metrics"] = str(folder / "none.json")
     return "none.json does not exist, and was to be the metrics of a run"
 
 
-def _lose_rule(spec: dict, folder: Path) -> str:
-    for protocol in spec["protocols"]:
-        protocol["rule"] = protocol["rule"].replace("clean", "medmnist")
-    for entry in spec["runs"]:
-        entry["rule"] = entry["rule"].replace("clean", "medmnist")
+def _lose_rule(plan: dict, folder: Path) -> str:
+    for column in plan["columns"]:
+        column["rule"] = column["rule"].replace("clean", "medmnist")
     return "seed 0 has no rule 'medmnist' (it has best_val, clean, published)"
 
 
-def _lose_metric(spec: dict, folder: Path) -> str:
-    content = json.loads(Path(spec["runs"][0]["metrics"]).read_text())
+def _lose_metric(plan: dict, folder: Path) -> str:
+    content = json.loads(Path(plan["runs"][0]["metrics"]).read_text())
     del content["seeds"]["1"]["rules"]["published"]["val"]["auc"]
     path = folder / "metrics.json"
     path.write_text(json.dumps(content))
-    spec["runs"][0]["metrics"] = str(path)
+    plan["runs"][0]["metrics"] = str(path)
     return "metrics.json: rule 'published' lacks the metric 'auc'"
 
 
-def _truncate_run(spec: dict, folder: Path) -> str:
+def _truncate_run(plan: dict, folder: Path) -> str:
     path = folder / "metrics.json"
     path.write_text('{"seeds": ')
-    spec["runs"][0]["metrics"] = str(path)
+    plan["runs"][0]["metrics"] = str(path)
     return "metrics.json is not the metrics of a run: Expecting value"
 
 
-def _unknown_method(spec: dict, folder: Path) -> str:
-    del spec["methods"][0]
+def _unknown_method(plan: dict, folder: Path) -> str:
+    del plan["methods"][0]
     return "is of method 'random', not one of el2n, aum, eva, full"
 
 
-def _unknown_table(spec: dict, folder: Path) -> str:
-    spec["published"] = "eva_table7"
+def _unknown_table(plan: dict, folder: Path) -> str:
+    plan["published"] = ["eva_table7"]
     return "published: 'eva_table7' is in none of the published tables"
 
 
-def _lose_key(spec: dict, folder: Path) -> str:
-    del spec["rates"]
-    return "key 'rates' is missing"
+def _lose_key(plan: dict, folder: Path) -> str:
+    del plan["rates"]
+    return "plan.json is not the plan of an experiment: it lacks rates"
 
 
-def _lose_field(spec: dict, folder: Path) -> str:
-    del spec["runs"][3]["network"]
-    return "runs: an entry lacks network"
+def _lose_field(plan: dict, folder: Path) -> str:
+    del plan["runs"][3]["network"]
+    return "one of its runs lacks network"
+
+
+def _misspell_field(plan: dict, folder: Path) -> str:
+    plan["runs"][3]["netwrok"] = "pixels"
+    return "one of its runs has the unknown key netwrok"
 
 
 @pytest.mark.parametrize(
@@ -335,39 +343,40 @@ def _lose_field(spec: dict, folder: Path) -> str:
         _unknown_table,
         _lose_key,
         _lose_field,
+        _misspell_field,
     ],
 )
 def test_mistakes_are_one_line(study, tmp_path, papers, mistake):
-    spec = copy.deepcopy(study)
-    message = mistake(spec, tmp_path)
+    plan = copy.deepcopy(study)
+    message = mistake(plan, tmp_path)
     with pytest.raises(UserError) as raised:
-        table_of(spec, tmp_path, papers)
+        table_of(plan, tmp_path, papers)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_a_mistake_ends_the_command_with_status_2_and_no_file(study, tmp_path):
-    spec = copy.deepcopy(study)
-    _lose_run(spec, tmp_path)
-    done = run("table", "--spec", save_spec(spec, tmp_path), "--out", tmp_path / "out")
+    plan = copy.deepcopy(study)
+    _lose_run(plan, tmp_path)
+    done = run("table", "--plan", save_plan(plan, tmp_path), "--out", tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    done = run("table", "--spec", tmp_path / "no.json", "--out", tmp_path / "out")
+    done = run("table", "--plan", tmp_path / "no.json", "--out", tmp_path / "out")
     assert "no.json does not exist, and was to be the plan of an experiment" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_rates_of_many_digits_have_cells_of_their_own(study, tmp_path, papers):
     """A rate is written with all of its digits, in the table and above its column."""
-    spec, (low, high) = copy.deepcopy(study), (0.05, 0.0500000001)
-    spec["rates"] = [low, high]
-    spec["runs"] = [entry for entry in spec["runs"] if entry["rate"] in (low, 1.0)]
-    spec["runs"] += [entry | {"rate": high} for entry in spec["runs"] if entry["rate"] == low]
+    plan, (low, high) = copy.deepcopy(study), (0.05, 0.0500000001)
+    plan["rates"] = [low, high]
+    plan["runs"] = [entry for entry in plan["runs"] if entry["rate"] in (low, 1.0)]
+    plan["runs"] += [entry | {"rate": high} for entry in plan["runs"] if entry["rate"] == low]
     path = tmp_path / "table.csv"
-    aggregate.write_table(table_of(spec, tmp_path, papers), path)
+    aggregate.write_table(table_of(plan, tmp_path, papers), path)
     written = aggregate.read_table(path)
     assert set(written["rate"]) == {low, high, 1.0}
-    loaded = experiment.load(save_spec(spec, tmp_path))
+    loaded = Plan.read(save_plan(plan, tmp_path))
     text = tables.markdown(loaded, written, [])
     assert "5.00000001 %" in text
     assert "–" not in text.partition("Random")[2].partition("\n")[0]

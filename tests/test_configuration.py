@@ -1,5 +1,6 @@
 """A mistake in the configuration is one line that names the key, the value, and what is allowed."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,11 @@ import yaml
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
-from medcoreset.study import configuration, plan
+from medcoreset.plan import Plan
+from medcoreset.study import configuration, planning, results
 from medcoreset.study.jobs import Jobs
 from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import schema
-from medcoreset.study.specification import specification
 from medcoreset.training.options import TrainingOptions
 from tests.conftest import ROOT
 
@@ -119,19 +120,20 @@ def test_unknown_configuration_key_stops_snakemake_with_one_line(snakemake, tmp_
 def test_every_experiment_of_the_papers_is_planned():
     study = configuration.load({})
     for name, experiment in study.experiments.items():
-        made = specification(Recipes(study), experiment)
-        assert len(made["runs"]) == len(list(plan.cells(study, experiment))), name
+        made = planning.of(Recipes(study), experiment)
+        assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made, name
+        assert len(made.runs) == len(list(results.cells(study, experiment))), name
     table1 = study.experiments["eva_table1"]
-    organs = [run for run in plan.runs(study, table1) if run.dataset == "organsmnist"]
+    organs = [run for run in results.runs(study, table1) if run.dataset == "organsmnist"]
     assert len(organs) == 36  # jobs of three seeds each: 108 trainings
-    assert len(set(plan.runs(study, table1))) == len(plan.metrics(study, table1))
+    assert len(set(results.runs(study, table1))) == len(results.metrics(study, table1))
 
 
 def test_experiments_share_runs():
     study = configuration.load({})
-    figure3 = plan.runs(study, study.experiments["eva_figure3"])
-    assert figure3 == plan.runs(study, study.experiments["eva_figure4"])
-    table1 = set(plan.runs(study, study.experiments["eva_table1"]))
+    figure3 = results.runs(study, study.experiments["eva_figure3"])
+    assert figure3 == results.runs(study, study.experiments["eva_figure4"])
+    table1 = set(results.runs(study, study.experiments["eva_table1"]))
     assert table1 & set(figure3), "the dual-window variance is Table 1's EVA"
 
 
@@ -154,13 +156,13 @@ def test_a_surrogate_of_the_protocols_own_length_has_one_name():
     assert "resnet18+seed=0" in lengths
     assert "resnet18+epochs=15+seed=0" in lengths
     assert not any("epochs=10+" in name for name in lengths)
-    table1 = plan.surrogates(study, study.experiments["deepcore_table1"])
-    assert set(table1) < set(plan.surrogates(study, study.experiments["deepcore_table4"]))
+    table1 = results.surrogates(study, study.experiments["deepcore_table1"])
+    assert set(table1) < set(results.surrogates(study, study.experiments["deepcore_table4"]))
 
 
 def test_planning_imports_no_torch():
     code = (
-        "import sys; from medcoreset.study import configuration, plan, jobs;"
+        "import sys; from medcoreset.study import configuration, planning, results, jobs;"
         "configuration.load({}); sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -262,7 +264,7 @@ def test_rates_keep_their_identity(edited):
     """Two rates are two paths, however alike, and the job gets the rate that was written."""
     rates = [0.1, 0.1000000001, 0.123456789012, 1e-05]
     study = edited("experiments", rates=rates)
-    found = {run.rate for run in plan.runs(study, study.experiments["tiny"])} - {"1"}
-    assert sorted(map(float, found)) == sorted(rates)
-    made = specification(Recipes(study), study.experiments["tiny"])
-    assert {entry["rate"] for entry in made["runs"]} == {*rates, 1.0}
+    paths = results.metrics(study, study.experiments["tiny"])
+    assert {float(path.split("/")[6]) for path in paths} == {*rates, 1.0}
+    made = planning.of(Recipes(study), study.experiments["tiny"])
+    assert {run.rate for run in made.runs} == {*rates, 1.0}

@@ -1,6 +1,5 @@
 """Every experiment's table and figures, from made-up metrics: no study dies after its trainings."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,11 +9,13 @@ from click.testing import CliRunner
 
 from medcoreset.analysis.aggregate import read_table
 from medcoreset.analysis.published import read_published
+from medcoreset.atomic import write_json
 from medcoreset.commands import figure, table
 from medcoreset.datasets import catalog, facts
 from medcoreset.identity import Surrogate
+from medcoreset.plan import FULL, INDEPENDENT
 from medcoreset.selection.budget import budget
-from medcoreset.study import configuration, plan
+from medcoreset.study import configuration, results
 from medcoreset.study.configuration import PUBLISHED_TABLES
 from medcoreset.training import schedule
 from tests import made_up
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.long
 
 NOT_JOINED = {
     "100 % selected by a method is everything, which stands in the row of the full set": (
-        lambda row: row.rate == 1 and row.method not in ("random", "full")
+        lambda row: row.rate == 1 and row.method not in INDEPENDENT
     ),
 }
 """Why a published cell does not stand beside one of ours, and which cells these are."""
@@ -38,16 +39,16 @@ def study() -> configuration.Study:
 def test_every_table_and_figure_can_be_made(name, study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment = study.experiments[name]
-    spec = Path("plan.json")
-    spec.write_text(json.dumps(made_up.write(study, experiment)))
+    plan = Path("plan.json")
+    write_json(plan, made_up.write(study, experiment).to_json())
     if experiment.has_table:
         files = [argument for path in PUBLISHED_TABLES for argument in ("--published", str(path))]
-        run(table.command, "--spec", spec, *files, "--out", "made")
+        run(table.command, "--plan", plan, *files, "--out", "made")
         check_table(experiment, read_table("made/table.csv"))
     for kind in experiment["figures"]:
-        given = ["--table", "made/table.csv"] if "table" in plan.FIGURES[kind] else []
-        run(figure.command, kind, "--spec", spec, *given, "--out", f"made/{kind}")
-    made = {Path(path).name for path in plan.artefacts(study, experiment)}
+        given = ["--table", "made/table.csv"] if "table" in results.FIGURES[kind] else []
+        run(figure.command, kind, "--plan", plan, *given, "--out", f"made/{kind}")
+    made = {Path(path).name for path in results.artefacts(study, experiment)}
     assert made == {path.name for path in Path("made").iterdir()}
 
 
@@ -65,7 +66,7 @@ def check_table(experiment: configuration.Experiment, rows: pd.DataFrame) -> Non
         (
             names.get(row.dataset, row.dataset),
             names.get(row.network, row.network),
-            "" if row.method in ("random", "full") else spelled(row.surrogate, names),
+            "" if row.method in INDEPENDENT else spelled(row.surrogate, names),
             row.method,
             row.rate,
         )
@@ -74,8 +75,8 @@ def check_table(experiment: configuration.Experiment, rows: pd.DataFrame) -> Non
     printed = Counter(
         (row.dataset, row.network, surrogate, method, row.rate)
         for row in read_published(PUBLISHED_TABLES, experiment["published"]).itertuples()
-        for method in ["full" if row.method == "random" and row.rate == 1 else row.method]
-        for surrogate in ["" if method in ("random", "full") else row.surrogate]
+        for method in [FULL if row.method == "random" and row.rate == 1 else row.method]
+        for surrogate in ["" if method in INDEPENDENT else row.surrogate]
         if not any(excepted(row) for excepted in NOT_JOINED.values())
     )
     assert set(ours) == set(printed)
@@ -91,10 +92,10 @@ def spelled(surrogate: str, names: dict[str, str]) -> str:
 def cells_of(study: configuration.Study):
     """Yield (experiment, run, options, samples trained on) of every cell with a known dataset."""
     for experiment in study.experiments.values():
-        for run in plan.runs(study, experiment):
+        for run in results.runs(study, experiment):
             protocol = study.protocols[run.protocol]
             known = facts.of(catalog.parse(run.dataset), None)
-            size = budget(float(run.rate), known.train, protocol.rounding)
+            size = budget(run.rate, known.train, protocol.rounding)
             yield experiment.name, run, protocol.training, size
 
 

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcoreset.analysis import aggregate, experiment, published
+from medcoreset.analysis import aggregate, published
 from medcoreset.commands.figure import command
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import FIGURES, gallery, panels, score_evolution, style, window_overlap
-from tests.small_study import PUBLISHED, RATES, RECIPE, save_spec, write_study
+from medcoreset.plan import Plan
+from tests.small_study import PUBLISHED, RATES, RECIPE, save_plan, write_study
 
 pytestmark = pytest.mark.long
 
@@ -37,28 +38,28 @@ def study(tmp_path_factory) -> dict:
 
 def renamed(study: dict, rows: dict[str, str]) -> dict:
     """Return the study with `rows` in place of its own, each made of another row's runs."""
-    spec = copy.deepcopy(study)
-    spec["methods"] = [{"key": key, "label": key} for key in [*rows, "full"]]
-    spec["runs"] = [
+    plan = copy.deepcopy(study)
+    plan["methods"] = [{"key": key, "label": key} for key in [*rows, "full"]]
+    plan["runs"] = [
         {**entry, "method": key, "surrogate": "pixels+seed=0"}
         for key, method in [*rows.items(), ("full", "full")]
         for entry in study["runs"]
         if entry["method"] == method and entry["network"] == "pixels"
     ]
-    return spec
+    return plan
 
 
 @pytest.fixture(scope="module")
-def specs(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
-    """Return the resolved experiment and the table that each figure is drawn from."""
-    folder = tmp_path_factory.mktemp("specs")
+def plans(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
+    """Return the plan and the table that each figure is drawn from."""
+    folder = tmp_path_factory.mktemp("plans")
     (folder / "published.csv").write_text(PUBLISHED)
     files = {}
     kinds = {"plain": study, "ablation": renamed(study, ABLATION)}
-    for kind, spec in {**kinds, "windows": renamed(study, WINDOWS)}.items():
+    for kind, plan in {**kinds, "windows": renamed(study, WINDOWS)}.items():
         (folder / kind).mkdir()
-        path = save_spec(spec, folder / kind)
-        loaded = experiment.load(path)
+        path = save_plan(plan, folder / kind)
+        loaded = Plan.read(path)
         known = published.read_published([folder / "published.csv"], loaded.published)
         table = published.compare(aggregate.aggregate(loaded)[0], loaded, known)
         aggregate.write_table(table, folder / kind / "table.csv")
@@ -70,18 +71,18 @@ def specs(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     return {figure: files[kind] for figure, kind in of_figure.items()}
 
 
-def draw(figure: str, specs: dict, out: Path) -> None:
-    spec, table = specs[figure]
-    arguments = [figure, "--spec", spec, "--out", out]
+def draw(figure: str, plans: dict, out: Path) -> None:
+    plan, table = plans[figure]
+    arguments = [figure, "--plan", plan, "--out", out]
     if "table" in FIGURES[figure]:
         arguments += ["--table", table]
     command.main([str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_figures_are_drawn_alike_twice(figure, specs, tmp_path):
+def test_figures_are_drawn_alike_twice(figure, plans, tmp_path):
     for out in ("first", "second"):
-        draw(figure, specs, tmp_path / out / figure)
+        draw(figure, plans, tmp_path / out / figure)
     for suffix, magic in ((".svg", b"<?xml"), (".pdf", b"%PDF"), (".png", b"\x89PNG")):
         first, second = ((tmp_path / out / f"{figure}{suffix}") for out in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
@@ -96,10 +97,10 @@ def test_figures_are_drawn_alike_twice(figure, specs, tmp_path):
     ]
 
 
-def test_another_process_draws_the_same_bytes(specs, tmp_path):
-    draw("accuracy_over_rate", specs, tmp_path / "here")
-    spec, table = specs["accuracy_over_rate"]
-    arguments = ["figure", "accuracy_over_rate", "--spec", spec, "--table", table]
+def test_another_process_draws_the_same_bytes(plans, tmp_path):
+    draw("accuracy_over_rate", plans, tmp_path / "here")
+    plan, table = plans["accuracy_over_rate"]
+    arguments = ["figure", "accuracy_over_rate", "--plan", plan, "--table", table]
     done = subprocess.run(
         [sys.executable, "-m", "medcoreset", *arguments, "--out", tmp_path / "there"],
         capture_output=True,
@@ -121,7 +122,6 @@ def test_every_figure_has_a_module_and_a_caption():
         "table",
         "sources",
         "scores",
-        "coresets",
         "windows",
     }
 
@@ -134,21 +134,23 @@ def test_the_package_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def drawn(figure: str, specs: dict):
-    spec, table = specs[figure]
+def drawn(figure: str, plans: dict):
+    plan, table = plans[figure]
     module = importlib.import_module(f"medcoreset.figures.{figure}")
     with style.context():
-        return module.draw(experiment.load(spec), aggregate.read_table(table))
+        return module.draw(Plan.read(plan), aggregate.read_table(table))
 
 
-def test_accuracy_over_rate_shows_the_table(specs):
-    figure = drawn("accuracy_over_rate", specs)
+def test_accuracy_over_rate_shows_the_table(plans):
+    figure = drawn("accuracy_over_rate", plans)
     axes = figure.axes
     assert len(axes) == 8  # two datasets × two protocols × two networks
-    assert axes[0].get_title(loc="left") == "(a) Digits\npublished: best val, Pixels"
-    table = aggregate.read_table(specs["accuracy_over_rate"][1])
+    assert axes[0].get_title(loc="left") == "(a) Digits\nclean:published, pixels"
+    table = aggregate.read_table(plans["accuracy_over_rate"][1])
     rows = table[
-        (table[["dataset", "protocol", "network"]] == ["digits", "published", "pixels"]).all(axis=1)
+        (table[["dataset", "protocol", "network"]] == ["digits", "clean:published", "pixels"]).all(
+            axis=1
+        )
         & (table["metric"] == "accuracy")
     ]
     lines = {line.get_label(): line for line in axes[0].lines}
@@ -165,29 +167,29 @@ def test_accuracy_over_rate_shows_the_table(specs):
     assert (band.min(), band.max()) == pytest.approx((eva["ci_low"].min(), eva["ci_high"].max()))
 
 
-def test_published_points_are_only_in_comparable_panels(specs):
-    axes = drawn("accuracy_over_rate", specs).axes
+def test_published_points_are_only_in_comparable_panels(plans):
+    axes = drawn("accuracy_over_rate", plans).axes
     hollow = [[line for line in ax.lines if line.get_label() == "_published"] for ax in axes]
     assert [len(lines) for lines in hollow] == [2, 0, 0, 0, 0, 0, 0, 0]
     values = sorted(line.get_ydata()[0] for line in hollow[0])
     assert values == [80.0, 99.9]
 
 
-def test_window_lines_have_their_late_window(specs):
-    axes = drawn("eva_figure5", specs).axes
+def test_window_lines_have_their_late_window(plans):
+    axes = drawn("eva_figure5", plans).axes
     lines = {line.get_label(): list(line.get_xdata()) for line in axes[0].lines}
     assert lines["late window from 21"] == [1, 11]
     assert lines["late window from 31"] == [1]
     assert lines["single window"] == [1, 11]
 
 
-def test_ablation_pairs_what_the_paper_pairs(specs):
+def test_ablation_pairs_what_the_paper_pairs(plans):
     for figure, pairs in (
         ("eva_figure3", [("exp_single", "var_single"), ("exp_dual", "var_dual")]),
         ("eva_figure4", [("var_single", "var_dual"), ("exp_single", "exp_dual")]),
         ("eva_figure_a2", [("var_dual", "var_entire")] * 2),
     ):
-        axes = drawn(figure, specs).axes[:2]
+        axes = drawn(figure, plans).axes[:2]
         shown = [
             tuple(line.get_label() for line in ax.lines if line.get_label() in ABLATION)
             for ax in axes
@@ -244,29 +246,29 @@ def test_methods_without_a_colour_of_their_own_get_different_ones():
     assert len({style.of_method(key, keys) for key in keys}) == 3
 
 
-def _lose_scores(spec: dict) -> tuple[str, str]:
-    spec["scores"][0]["scores"] = "none.npz"
+def _lose_scores(plan: dict) -> tuple[str, str]:
+    plan["scores"][0]["path"] = "none.npz"
     return "score_distribution", "none.npz does not exist"
 
 
-def _lose_every_score(spec: dict) -> tuple[str, str]:
-    spec["scores"] = []
+def _lose_every_score(plan: dict) -> tuple[str, str]:
+    plan["scores"] = []
     return "gallery", "experiment 'small_study' has no scores"
 
 
-def _lose_evidence(spec: dict) -> tuple[str, str]:
-    spec["sources"][0]["evidence"] = "nowhere"
+def _lose_evidence(plan: dict) -> tuple[str, str]:
+    plan["sources"][0]["path"] = "nowhere"
     return "score_evolution", "nowhere"
 
 
-def _lose_windows(spec: dict) -> tuple[str, str]:
-    spec["windows"][0]["windows"] = spec["scores"][0]["scores"]
+def _lose_windows(plan: dict) -> tuple[str, str]:
+    plan["windows"][0]["path"] = plan["scores"][0]["path"]
     return "window_overlap", "is not a file of scores: it has no pairs"
 
 
-def _other_data(spec: dict) -> tuple[str, str]:
-    np.savez(spec["scores"][0]["scores"] + ".short.npz", scores=np.zeros(3), recipe=RECIPE)
-    spec["scores"][0]["scores"] += ".short.npz"
+def _other_data(plan: dict) -> tuple[str, str]:
+    np.savez(plan["scores"][0]["path"] + ".short.npz", scores=np.zeros(3), recipe=RECIPE)
+    plan["scores"][0]["path"] += ".short.npz"
     return "gallery", "3 scores, digits has 900 training images"
 
 
@@ -274,9 +276,9 @@ def _other_data(spec: dict) -> tuple[str, str]:
     "mistake", [_lose_scores, _lose_every_score, _lose_evidence, _lose_windows, _other_data]
 )
 def test_mistakes_are_one_line_and_leave_no_file(study, tmp_path, mistake):
-    spec = copy.deepcopy(study)
-    figure, message = mistake(spec)
-    path = save_spec(spec, tmp_path)
+    plan = copy.deepcopy(study)
+    figure, message = mistake(plan)
+    path = save_plan(plan, tmp_path)
     with pytest.raises(UserError) as raised:
         draw(figure, {figure: (path, path)}, tmp_path / "out" / figure)
     assert message in str(raised.value)
@@ -284,29 +286,29 @@ def test_mistakes_are_one_line_and_leave_no_file(study, tmp_path, mistake):
     assert not (tmp_path / "out").exists()
 
 
-def test_figures_say_which_rows_and_options_they_lack(specs, tmp_path):
-    plain = specs["accuracy_over_rate"]
+def test_figures_say_which_rows_and_options_they_lack(plans, tmp_path):
+    plain = plans["accuracy_over_rate"]
     for figure in ("eva_figure3", "eva_figure4", "eva_figure5", "eva_figure_a2"):
         with pytest.raises(UserError, match=f"figure {figure}: .*(lacks the rows|has no rows)"):
             draw(figure, {figure: plain}, tmp_path / figure)
     with pytest.raises(UserError, match="eva_figure3 needs --table"):
-        command.main(["eva_figure3", "--spec", str(plain[0]), "--out", "x"], standalone_mode=False)
+        command.main(["eva_figure3", "--plan", str(plain[0]), "--out", "x"], standalone_mode=False)
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="lacks the columns"):
         aggregate.read_table(tmp_path / "table.csv")
 
 
 def test_titles_name_what_varies(study, tmp_path):
-    spec = copy.deepcopy(study)
-    spec["protocols"], spec["networks"] = spec["protocols"][1:], spec["networks"][:1]
-    spec["runs"] = [
+    plan = copy.deepcopy(study)
+    plan["columns"], plan["networks"] = plan["columns"][1:], plan["networks"][:1]
+    plan["runs"] = [
         entry
-        for entry in spec["runs"]
-        if (entry["protocol"], entry["network"]) == ("clean", "pixels")
+        for entry in plan["runs"]
+        if (entry["column"], entry["network"]) == ("clean", "pixels")
     ]
-    loaded = experiment.load(save_spec(spec, tmp_path))
+    loaded = Plan.read(save_plan(plan, tmp_path))
     values = published.compare(
         aggregate.aggregate(loaded)[0], loaded, published.read_published([], [])
     )
     assert [title for _, _, title in panels.panels(loaded, values)] == ["Digits", "Parity"]
-    assert json.loads((tmp_path / "spec.json").read_text())["name"] == "small_study"
+    assert json.loads((tmp_path / "plan.json").read_text())["name"] == "small_study"

@@ -18,7 +18,7 @@ FILLED = {
     "--dataset": "data.npz",
     "--evidence": "evidence",
     "--surrogate": "surrogate",
-    "--spec": "spec.json",
+    "--plan": "plan.json",
     "--seeds": "0",
     "--seed": "0",
     "--rate": "0.5",
@@ -30,7 +30,7 @@ FILLED = {
 }
 ARGUMENTS = {
     "dataset": ["digits"],
-    "describe": ["demo"],
+    "plan": ["demo"],
     "evidence": ["perturbations"],
     "score": ["el2n"],
     "coreset": ["random"],

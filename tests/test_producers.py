@@ -14,7 +14,7 @@ from medcoreset.options import Range
 from medcoreset.producers.registry import producing
 from medcoreset.selection.select import score
 from medcoreset.sources import PACKAGE, files
-from medcoreset.study.plan import averaged, computed, production
+from medcoreset.study.results import averaged, computed, production
 from tests.method_cases import evidence_of
 
 

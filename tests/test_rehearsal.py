@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medcoreset import methods
 from medcoreset.datasets import canonical, catalog, sources
 from medcoreset.datasets.streaming import StreamedImages
-from medcoreset.study import configuration, forecast, plan, rehearsal
+from medcoreset.study import configuration, forecast, rehearsal, results
 from tests.conftest import ROOT, STUDY, Snakemake
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
@@ -144,7 +144,7 @@ def test_everything_is_made_below_its_own_folder(rehearsed, small):
     folder, _ = rehearsed
     assert not (folder / "results").exists()
     for name in [*CHEAPEST, *WITHOUT_VAL]:
-        for path in plan.artefacts(small, small.experiments[name]):
+        for path in results.artefacts(small, small.experiments[name]):
             assert (folder / path).stat().st_size > 0, path
 
 
@@ -185,6 +185,6 @@ def test_the_forecast_counts_images_as_the_loop_trains_them():
     tiny = study.experiments["tiny"]
     found = forecast.of(study, [tiny])
     train, seeds, epochs = 1077, 2, 6
-    coresets = {run: float(run.rate) for run in plan.runs(study, tiny)}
-    trained = sum(np.ceil(np.round(rate * train, 9)) for rate in coresets.values())
+    runs = results.runs(study, tiny)
+    trained = sum(np.ceil(np.round(run.rate * train, 9)) for run in runs)
     assert found.images == (trained * seeds + train) * epochs

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from medcoreset import seeding
 from medcoreset.errors import UserError
-from medcoreset.study import configuration, plan
+from medcoreset.study import configuration, results
 from medcoreset.study.jobs import Jobs
 from tests.studies import write_experiment
 
@@ -30,7 +30,7 @@ LARGE = [int(seed) for seed in np.random.default_rng(0).integers(0, 2**63, 50)]
     ],
 )
 def test_seeds_are_ranges_of_a_path(seeds, text):
-    assert plan.format_seeds(seeds) == text
+    assert results.format_seeds(seeds) == text
     assert seeding.parse_seeds(text) == sorted(seeds)
 
 
@@ -38,7 +38,7 @@ def test_seeds_are_ranges_of_a_path(seeds, text):
     st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 30), min_size=1, max_size=40, unique=True)
 )
 def test_seeds_survive_their_path_component(seeds):
-    text = plan.format_seeds(seeds)
+    text = results.format_seeds(seeds)
     assert len(text) <= 60
     if "x" not in text:
         assert seeding.parse_seeds(text) == sorted(seeds)
@@ -47,16 +47,20 @@ def test_seeds_survive_their_path_component(seeds):
 def test_seeds_far_apart_are_planned_at_once(tmp_path):
     study = configuration.load({"studies": [write_experiment(tmp_path, "far", seeds=FAR_APART)]})
     started = time.perf_counter()
-    (run,) = {run.seeds for run in plan.runs(study, study.experiments["far"])}
+    (text,) = {
+        results.format_seeds(run.seeds) for run in results.runs(study, study.experiments["far"])
+    }
     assert time.perf_counter() - started < 1
-    assert Jobs(study).seed_list(run) == "42,123456789"
+    assert Jobs(study).seed_list(text) == "42,123456789"
 
 
 def test_many_large_seeds_are_looked_up(tmp_path):
     study = configuration.load({"studies": [write_experiment(tmp_path, "many", seeds=LARGE)]})
-    (run,) = {run.seeds for run in plan.runs(study, study.experiments["many"])}
-    assert len(f".{run}.partial.npz") < 255
-    assert Jobs(study).seed_list(run) == ",".join(map(str, sorted(LARGE)))
+    (text,) = {
+        results.format_seeds(run.seeds) for run in results.runs(study, study.experiments["many"])
+    }
+    assert len(f".{text}.partial.npz") < 255
+    assert Jobs(study).seed_list(text) == ",".join(map(str, sorted(LARGE)))
     with pytest.raises(UserError, match="no experiment has the seeds 50x00"):
         Jobs(study).seed_list("50x00")
 

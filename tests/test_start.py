@@ -9,7 +9,7 @@ import pytest
 
 from medcoreset.datasets import canonical
 from medcoreset.selection.files import write_scores
-from tests.small_study import PUBLISHED, save_spec, write_study
+from tests.small_study import PUBLISHED, save_plan, write_study
 from tests.training_cases import coresets, digits
 
 SLOW = {"matplotlib", "medmnist", "pandas", "scipy", "sklearn", "torch", "torchvision"}
@@ -56,10 +56,10 @@ def test_a_coreset_from_scores_waits_for_none_of_them(dataset, tmp_path):
 
 
 def test_a_table_waits_neither_for_torch_nor_for_all_of_scipy(tmp_path):
-    spec = save_spec(write_study(tmp_path), tmp_path)
+    plan = save_plan(write_study(tmp_path), tmp_path)
 
     (tmp_path / "published.csv").write_text(PUBLISHED)
-    files = ["--spec", spec, "--published", tmp_path / "published.csv"]
+    files = ["--plan", plan, "--published", tmp_path / "published.csv"]
 
     names = imported("table", *files, "--out", tmp_path / "out")
 

@@ -17,7 +17,7 @@ STAGES = {
     "coreset": "pick the coresets of one method and rate, one per seed",
     "train": "train a network on coresets, one run per seed",
     "speed": "measure how fast a network trains on this machine",
-    "describe": "resolve an experiment into its plan: rows, columns and files",
+    "plan": "plan an experiment's table and figures: rows, columns and files",
     "table": "aggregate the runs of an experiment into a table beside the published numbers",
     "figure": "draw a figure of an experiment",
     "select": "bring your own evidence: select a coreset from arrays of any framework",

@@ -11,13 +11,13 @@ of the output.
 """
 
 
-rule describe_experiment:
+rule plan_experiment:
     output:
-        plan=study.path(plan.PLAN),
+        plan=study.path(results.PLAN),
     log:
-        study.path("logs/describe_experiment/{experiment}.{digest}.log"),
+        study.path("logs/plan_experiment/{experiment}.{digest}.log"),
     benchmark:
-        study.path("benchmarks/describe_experiment/{experiment}.{digest}.tsv")
+        study.path("benchmarks/plan_experiment/{experiment}.{digest}.tsv")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -28,26 +28,26 @@ rule describe_experiment:
     params:
         config=lambda wildcards, output: jobs.config_flags(),
     message:
-        "Resolving the plan of {wildcards.experiment}"
+        "Planning {wildcards.experiment}"
     shell:
-        "python -m medcoreset describe {wildcards.experiment:q} {params.config}"
+        "python -m medcoreset plan {wildcards.experiment:q} {params.config}"
         " --out {output.plan:q} > {log:q} 2>&1"
 
 
 rule make_table:
     input:
-        metrics=lambda wildcards: plan.metrics(study, study.experiments[wildcards.experiment]),
+        metrics=lambda wildcards: results.metrics(study, study.experiments[wildcards.experiment]),
         plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
     output:
-        csv=study.path(f"{plan.EXPERIMENT}/table.csv"),
+        csv=study.path(f"{results.EXPERIMENT}/table.csv"),
         html=report(
-            study.path(f"{plan.EXPERIMENT}/table.html"),
+            study.path(f"{results.EXPERIMENT}/table.html"),
             caption="../report/table.rst",
             category="{experiment}",
             labels={"result": "table"},
         ),
-        markdown=study.path(f"{plan.EXPERIMENT}/table.md"),
-        latex=study.path(f"{plan.EXPERIMENT}/table.tex"),
+        markdown=study.path(f"{results.EXPERIMENT}/table.md"),
+        latex=study.path(f"{results.EXPERIMENT}/table.tex"),
     log:
         study.path("logs/make_table/{experiment}.log"),
     benchmark:
@@ -66,12 +66,12 @@ rule make_table:
     message:
         "Making the table of {wildcards.experiment}"
     shell:
-        "python -m medcoreset table --spec {input.plan:q} {params.published}"
+        "python -m medcoreset table --plan {input.plan:q} {params.published}"
         " --out {params.out:q} > {log:q} 2>&1"
 
 
 # A rule per figure, because each has its own caption in the report.
-for figure in plan.FIGURES:
+for figure in results.FIGURES:
 
     rule:
         name:
@@ -81,13 +81,13 @@ for figure in plan.FIGURES:
             plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
         output:
             svg=report(
-                study.path(f"{plan.EXPERIMENT}/{figure}.svg"),
+                study.path(f"{results.EXPERIMENT}/{figure}.svg"),
                 caption=f"../report/{figure}.rst",
                 category="{experiment}",
                 labels={"result": figure},
             ),
-            pdf=study.path(f"{plan.EXPERIMENT}/{figure}.pdf"),
-            png=study.path(f"{plan.EXPERIMENT}/{figure}.png"),
+            pdf=study.path(f"{results.EXPERIMENT}/{figure}.pdf"),
+            png=study.path(f"{results.EXPERIMENT}/{figure}.png"),
         log:
             study.path(f"logs/draw_figure/{{experiment}}/{figure}.log"),
         benchmark:
@@ -106,5 +106,5 @@ for figure in plan.FIGURES:
         message:
             f"Drawing {figure} of {{wildcards.experiment}}"
         shell:
-            "python -m medcoreset figure {params.figure} --spec {input.plan:q} {params.table}"
+            "python -m medcoreset figure {params.figure} --plan {input.plan:q} {params.table}"
             " --out {params.out:q} > {log:q} 2>&1"

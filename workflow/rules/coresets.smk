@@ -8,9 +8,9 @@ output: results/coresets/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/SEEDS/seedS.npz
 rule select_coresets:
     input:
         unpack(lambda wildcards: jobs.selection_inputs(wildcards)),
-        dataset=study.path(plan.DATASET),
+        dataset=study.path(results.DATASET),
     output:
-        coresets=directory(study.path(plan.CORESETS)),
+        coresets=directory(study.path(results.CORESETS)),
     log:
         study.path(
             "logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.log"

@@ -12,7 +12,7 @@ rule prepare_dataset:
         # What they hold is a parameter, so that their times do not count.
         ancient(lambda wildcards: jobs.inputs.files(wildcards.dataset)),
     output:
-        images=study.path(plan.DATASET),
+        images=study.path(results.DATASET),
         info=study.path("data/{dataset}.json"),
     log:
         study.path("logs/prepare_dataset/{dataset}.log"),

@@ -6,7 +6,7 @@ output: rehearsal/speeds/NETWORK/CHANNELSxSIZE/PRECISION.json
 
 rule measure_speed:
     output:
-        study.path(plan.SPEED),
+        study.path(results.SPEED),
     log:
         study.path("logs/measure_speed/{network}/{channels}x{image_size}/{precision}.log"),
     benchmark:

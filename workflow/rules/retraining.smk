@@ -8,10 +8,10 @@ output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/NETWORK/SEEDS/: met
 rule train_network:
     input:
         unpack(lambda wildcards: jobs.training_inputs(wildcards)),
-        dataset=study.path(plan.DATASET),
+        dataset=study.path(results.DATASET),
     output:
-        metrics=study.path(f"{plan.RUN}/metrics.json"),
-        predictions=study.path(f"{plan.RUN}/predictions.npz"),
+        metrics=study.path(f"{results.RUN}/metrics.json"),
+        predictions=study.path(f"{results.RUN}/predictions.npz"),
     log:
         study.path(
             "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.log"

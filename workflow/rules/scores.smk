@@ -10,10 +10,10 @@ output: results/evidence/DATASET/PROTOCOL/SURROGATE/VARIANT/, for methods that n
 
 rule compute_evidence:
     input:
-        dataset=study.path(plan.DATASET),
+        dataset=study.path(results.DATASET),
         surrogates=jobs.evidence_inputs,
     output:
-        evidence=directory(study.path(plan.EVIDENCE)),
+        evidence=directory(study.path(results.EVIDENCE)),
     log:
         study.path("logs/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.log"),
     benchmark:
@@ -27,7 +27,7 @@ rule compute_evidence:
         gpu=jobs.resource("train", "gpu"),
     params:
         recipe=lambda wildcards: jobs.recipes.evidence(wildcards).flags,
-        array=lambda wildcards: plan.computed(wildcards.variant),
+        array=lambda wildcards: results.computed(wildcards.variant),
         surrogates=jobs.evidence_flags,
         device=study.config["device"],
     message:
@@ -40,10 +40,10 @@ rule compute_evidence:
 
 rule score_samples:
     input:
-        dataset=study.path(plan.DATASET),
+        dataset=study.path(results.DATASET),
         evidence=jobs.score_evidence,
     output:
-        scores=study.path(plan.SCORES),
+        scores=study.path(results.SCORES),
     log:
         study.path("logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log"),
     benchmark:
@@ -72,10 +72,10 @@ rule score_samples:
 
 rule score_windows:
     input:
-        dataset=study.path(plan.DATASET),
-        evidence=study.path(f"{plan.SURROGATE}/evidence"),
+        dataset=study.path(results.DATASET),
+        evidence=study.path(f"{results.SURROGATE}/evidence"),
     output:
-        windows=study.path(plan.WINDOWS),
+        windows=study.path(results.WINDOWS),
     log:
         study.path("logs/score_windows/{dataset}/{protocol}/{surrogate}.log"),
     benchmark:

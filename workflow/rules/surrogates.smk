@@ -7,12 +7,12 @@ output: results/surrogates/DATASET/PROTOCOL/SURROGATE/: evidence/, metrics.json,
 
 rule train_surrogate:
     input:
-        dataset=study.path(plan.DATASET),
+        dataset=study.path(results.DATASET),
     output:
-        evidence=directory(study.path(f"{plan.SURROGATE}/evidence")),
-        metrics=study.path(f"{plan.SURROGATE}/metrics.json"),
-        predictions=study.path(f"{plan.SURROGATE}/predictions.npz"),
-        model=study.path(f"{plan.SURROGATE}/model.pt"),
+        evidence=directory(study.path(f"{results.SURROGATE}/evidence")),
+        metrics=study.path(f"{results.SURROGATE}/metrics.json"),
+        predictions=study.path(f"{results.SURROGATE}/predictions.npz"),
+        model=study.path(f"{results.SURROGATE}/model.pt"),
     log:
         study.path("logs/train_surrogate/{dataset}/{protocol}/{surrogate}.log"),
     benchmark:

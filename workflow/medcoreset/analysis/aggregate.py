@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from medcoreset.analysis.experiment import Experiment, Run
 from medcoreset.analysis.fit import Fit
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
+from medcoreset.plan import Plan, Reported
 from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
@@ -28,7 +28,7 @@ CONFIDENCE = 0.95
 class Choice:
     """What a window search came to: the candidate of best mean validation accuracy."""
 
-    run: Run
+    run: Reported
     candidates: int
     val_accuracy: float
     """Percent, mean over the seeds."""
@@ -36,21 +36,21 @@ class Choice:
     """The split that the chosen candidate's number is of."""
 
 
-def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, list[Choice]]:
-    """Read every run of `experiment` and summarise each cell over its seeds.
+def aggregate(plan: Plan) -> tuple[pd.DataFrame, list[Choice]]:
+    """Read every run of `plan` and summarise each cell over its seeds.
 
     Returns the table (columns `CELL`, `metric`, `STATISTICS`; every metric in percent; recall once
     per class as `recall_0`, `recall_1`, …) and the choices made among the candidates of a window
     search. A run that is missing or does not fit the plan, or that lacks its reporting rule or a
     metric, is a `UserError`.
     """
-    check = Fit(experiment)
-    cells: dict[tuple, list[Run]] = {}
-    for run in experiment.runs:
+    check = Fit(plan)
+    cells: dict[tuple, list[Reported]] = {}
+    for run in plan.runs:
         cells.setdefault(run.cell, []).append(run)
     rows, choices = [], []
     for cell, candidates in cells.items():
-        per_run = [_PerSeed.read(run, check) for run in candidates]
+        per_run = [_PerSeed.read(run, plan.columns[run.column], check) for run in candidates]
         best = per_run[0]
         if len(candidates) > 1:
             best = max(per_run, key=_PerSeed.val_accuracy)  # the first one among equals
@@ -79,30 +79,31 @@ def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
 
 @dataclass(frozen=True)
 class _PerSeed:
-    """One run's values under its reporting rule, in percent, in the order of the seeds."""
+    """One run's values under its column's reporting rule, in percent, in the order of the seeds."""
 
-    run: Run
+    run: Reported
+    rule: str
     records: list[dict[str, Any]]
     reports: str
     metrics: dict[str, list[float | None]]
 
     @classmethod
-    def read(cls, run: Run, check: Fit) -> "_PerSeed":
+    def read(cls, run: Reported, rule: str, check: Fit) -> "_PerSeed":
         content = read_json(run.metrics, "the metrics of a run")
         with file_of(run.metrics, "the metrics of a run"):
             check(run, content)
-            return cls._of(run, content["seeds"])
+            return cls._of(run, rule, content["seeds"])
 
     @classmethod
-    def _of(cls, run: Run, seeds: dict[str, Any]) -> "_PerSeed":
-        records = [_rule(seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
+    def _of(cls, run: Reported, rule: str, seeds: dict[str, Any]) -> "_PerSeed":
+        records = [_under(rule, seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
         reported = [record[record["reports"]] for record in records]
         metrics = {
-            metric: [_value(values, metric, run) for values in reported] for metric in METRICS
+            metric: [_value(values, metric, run, rule) for values in reported] for metric in METRICS
         }
-        recalls = zip(*(_recall(values, run) for values in reported), strict=True)
+        recalls = zip(*(_recall(values, run, rule) for values in reported), strict=True)
         metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
-        return cls(run, records, records[0]["reports"], metrics)
+        return cls(run, rule, records, records[0]["reports"], metrics)
 
     def val_accuracy(self) -> float:
         """Return the mean validation accuracy, by which one of several candidates is chosen.
@@ -111,27 +112,27 @@ class _PerSeed:
         """
         if any("val" not in record for record in self.records):
             raise UserError(f"{self.run.metrics}: no validation data to choose candidates on")
-        found = [_value(record["val"], "accuracy", self.run) for record in self.records]
+        found = [_value(record["val"], "accuracy", self.run, self.rule) for record in self.records]
         return float(pd.Series(found).mean())
 
 
-def _rule(seed_record: dict[str, Any], run: Run, seed: str) -> dict[str, Any]:
+def _under(rule: str, seed_record: dict[str, Any], run: Reported, seed: str) -> dict[str, Any]:
     rules = seed_record.get("rules", {})
-    if run.rule not in rules:
+    if rule not in rules:
         has = ", ".join(rules) or "none"
-        raise UserError(f"{run.metrics}: seed {seed} has no rule {run.rule!r} (it has {has})")
-    return rules[run.rule]
+        raise UserError(f"{run.metrics}: seed {seed} has no rule {rule!r} (it has {has})")
+    return rules[rule]
 
 
-def _value(values: dict[str, Any], metric: str, run: Run) -> float | None:
+def _value(values: dict[str, Any], metric: str, run: Reported, rule: str) -> float | None:
     if metric not in values:
-        raise UserError(f"{run.metrics}: rule {run.rule!r} lacks the metric {metric!r}")
+        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric {metric!r}")
     return None if values[metric] is None else 100 * values[metric]
 
 
-def _recall(values: dict[str, Any], run: Run) -> list[float | None]:
+def _recall(values: dict[str, Any], run: Reported, rule: str) -> list[float | None]:
     if "recall" not in values:
-        raise UserError(f"{run.metrics}: rule {run.rule!r} lacks the metric 'recall'")
+        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric 'recall'")
     return [None if value is None else 100 * value for value in values["recall"]]
 
 

@@ -4,31 +4,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from medcoreset.analysis.experiment import Experiment, Run
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
+from medcoreset.plan import Plan, Reported
 from medcoreset.provenance import AGAIN, check_recipe
 from medcoreset.selection.coreset import read_coreset
 
 
 class Fit:
-    """The check of an experiment's runs. Datasets and coresets are looked at where they are there.
+    """The check of a plan's runs. Datasets and coresets are looked at where they are there.
 
     An archive may hold metrics alone; what it does hold must be what the metrics are of.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
         self._dataset = cache(self._read_dataset)
 
-    def __call__(self, run: Run, metrics: dict[str, Any]) -> None:
+    def __call__(self, run: Reported, metrics: dict[str, Any]) -> None:
         """Raise UserError if the content of `metrics.json` is not of `run`."""
         check_recipe(run.metrics, metrics["recipe"], run.recipe)
-        seeds = {str(seed) for seed in self.experiment.seeds}
+        seeds = {str(seed) for seed in run.seeds}
         if metrics["seeds"].keys() != seeds:
             raise UserError(
                 f"{run.metrics} is of the seeds {', '.join(metrics['seeds'])}, the plan has "
-                f"{', '.join(map(str, self.experiment.seeds))}: {AGAIN}"
+                f"{', '.join(map(str, run.seeds))}: {AGAIN}"
             )
         known = self._dataset(run.dataset)
         if known not in ("", metrics["run"]["dataset_sha256"]):
@@ -40,9 +40,9 @@ class Fit:
 
     def _read_dataset(self, name: str) -> str:
         """Return the SHA-256 of a dataset, "" if it is not there."""
-        path = Path(self.experiment.files[name])
-        if not path.exists():
+        dataset = self.plan.datasets[name]
+        if not Path(dataset.path).exists():
             return ""
-        info = canonical.load_info(path)
-        check_recipe(path, info["recipe"], self.experiment.recipes[name])
+        info = canonical.load_info(dataset.path)
+        check_recipe(dataset.path, info["recipe"], dataset.recipe)
         return info["sha256"]

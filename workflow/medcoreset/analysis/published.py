@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
+from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
 
 REPORTING_RULE = {
     "eva": "published",
@@ -49,7 +49,7 @@ def read_published(paths: Sequence[str | Path], tables: Sequence[str]) -> pd.Dat
     return rows.reset_index(drop=True)
 
 
-def compare(table: pd.DataFrame, experiment: Experiment, published: pd.DataFrame) -> pd.DataFrame:
+def compare(table: pd.DataFrame, plan: Plan, published: pd.DataFrame) -> pd.DataFrame:
     """Return `table` with the published numbers, the difference, and whether it is tolerable.
 
     Only accuracies are compared, and only under the reporting rule by which the paper obtained its
@@ -58,7 +58,7 @@ def compare(table: pd.DataFrame, experiment: Experiment, published: pd.DataFrame
     unknown deviation counting as 0. Cells without a published number stay empty.
     """
     known = _index(published)
-    joined = [_join(row, experiment, known) for row in table.to_dict("records")]
+    joined = [_join(row, plan, known) for row in table.to_dict("records")]
     compared = pd.DataFrame(joined, index=table.index, dtype=object)
     numbers = ["published_mean", "published_std", "difference"]
     return table.join(compared.astype(dict.fromkeys(numbers, float)))
@@ -71,7 +71,7 @@ def _index(published: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
         rule = REPORTING_RULE.get(row["table"]) or REPORTING_RULE[row["table"].split("_")[0]]
         method, surrogate = row["method"], row["surrogate"]
         if method == "random" and row["rate"] == 1:  # all of the data, whatever picked it
-            method = "full"
+            method = FULL
         if method in INDEPENDENT:
             surrogate = None
         key = (rule, row["dataset"], surrogate, row["network"], method, row["rate"])
@@ -79,16 +79,16 @@ def _index(published: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
     return known
 
 
-def _join(row: dict, experiment: Experiment, known: dict) -> dict[str, float | bool | None]:
+def _join(row: dict, plan: Plan, known: dict) -> dict[str, float | bool | None]:
     nothing = dict.fromkeys(("published_mean", "published_std", "difference", "within_tolerance"))
     if row["metric"] != "accuracy":
         return nothing
     dataset, network, surrogate = (
-        experiment.published_as.get(name, name)
+        plan.published_as.get(name, name)
         for name in (row["dataset"], row["network"], _model(row["surrogate"]))
     )
     key = (
-        experiment.rules[row["protocol"]],
+        plan.columns[row["protocol"]],
         dataset,
         None if row["method"] in INDEPENDENT else surrogate,
         network,
@@ -104,7 +104,7 @@ def _join(row: dict, experiment: Experiment, known: dict) -> dict[str, float | b
         "published_mean": mean,
         "published_std": std,
         "difference": difference,
-        "within_tolerance": bool(abs(difference) <= max(experiment.tolerance, spread)),
+        "within_tolerance": bool(abs(difference) <= max(plan.tolerance, spread)),
     }
 
 

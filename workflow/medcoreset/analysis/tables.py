@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from html import escape
 
 import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
-from medcoreset.analysis.experiment import INDEPENDENT, NO_SURROGATE, Experiment, percent
+from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
 from medcoreset.training.reporting import RULES
 
 PAGE_COLUMNS = 10
@@ -41,18 +42,18 @@ class Block:
     def cell(self, method: str, dataset: str, rate: float) -> pd.Series | None:
         """Return the row of one cell; the full training set is the same at every rate."""
         rows = self.rows[(self.rows["method"] == method) & (self.rows["dataset"] == dataset)]
-        if method != "full":
+        if method != FULL:
             rows = rows[rows["rate"] == rate]
         return None if rows.empty else rows.iloc[0]
 
 
-def blocks(experiment: Experiment, table: pd.DataFrame) -> list[Block]:
+def blocks(plan: Plan, table: pd.DataFrame) -> list[Block]:
     """Split the table by protocol, network and surrogate, in the experiment's order."""
     accuracy = table[table["metric"] == "accuracy"]
     return [
         block
-        for protocol in experiment.protocols
-        for network in experiment.networks
+        for protocol in plan.columns
+        for network in plan.networks
         for block in _blocks_of(
             accuracy[(accuracy["protocol"] == protocol) & (accuracy["network"] == network)],
             protocol,
@@ -75,12 +76,15 @@ def _blocks_of(rows: pd.DataFrame, protocol: str, network: str) -> Iterator[Bloc
         yield Block(protocol, network, surrogate, chosen)
 
 
-def heading(experiment: Experiment, block: Block) -> str:
+def heading(block: Block) -> str:
     """Return the title of a block: how the numbers were obtained, and with which networks."""
-    protocol = experiment.protocols[block.protocol]
-    network = experiment.network_label(block.network)
-    surrogate = experiment.network_label(block.surrogate)
-    return f"{protocol}; {network} trained on coresets selected with {surrogate}"
+    trained = f"{block.network} trained on coresets selected with {block.surrogate}"
+    return f"{block.protocol}; {trained}"
+
+
+def percent(rate: float) -> str:
+    """Return a selection rate in percent with all of its digits: different rates look different."""
+    return format((Decimal(repr(rate)) * 100).normalize(), "f")
 
 
 @dataclass(frozen=True)
@@ -100,28 +104,25 @@ class _Grid:
     entries: dict[str, list[_Entry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, experiment: Experiment, block: Block) -> "_Grid":
+    def of(cls, plan: Plan, block: Block) -> "_Grid":
         columns = [
             (dataset, rate)
-            for dataset in experiment.datasets
+            for dataset in plan.datasets
             if (block.rows["dataset"] == dataset).any()
-            for rate in experiment.rates
+            for rate in plan.rates
         ]
         cells = {
-            method: [block.cell(method, *column) for column in columns]
-            for method in experiment.methods
+            method: [block.cell(method, *column) for column in columns] for method in plan.methods
         }
         present = {m: row for m, row in cells.items() if any(cell is not None for cell in row)}
         ranked = [
-            _ranks([row[i] for m, row in present.items() if m != "full"])
-            for i in range(len(columns))
+            _ranks([row[i] for m, row in present.items() if m != FULL]) for i in range(len(columns))
         ]
         return cls(
             columns,
             {
                 method: [
-                    _entry(cell, ranked[i] if method != "full" else [])
-                    for i, cell in enumerate(row)
+                    _entry(cell, ranked[i] if method != FULL else []) for i, cell in enumerate(row)
                 ]
                 for method, row in present.items()
             },
@@ -161,74 +162,73 @@ def _number(mean: float, std: float) -> str:
     return f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f} ± {std:.1f}"
 
 
-def notes(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
+def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
     """Return the sentences below the table: how to read it, choices made, the experiment's own."""
     accuracy = table[table["metric"] == "accuracy"]
     seeds = sorted(accuracy["n"].unique())
     n = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     best = "Bold: best of the column, underlined: second best"
-    aside = ", the full training set aside." if "full" in experiment.methods else "."
+    aside = ", the full training set aside." if FULL in plan.methods else "."
     lines = [f"Accuracy in %, mean ± standard deviation over n = {n} seeds. {best}{aside}"]
     lines += [
-        f"Reported under {label}: {RULES[experiment.rules[protocol]].summary}."
-        for protocol, label in experiment.protocols.items()
+        f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
     compared = accuracy[accuracy["published_mean"].notna()]
     if len(compared):
         within = int(compared["within_tolerance"].astype(bool).sum())
         lines.append(
             "In brackets: the published number, where the paper obtained it under the same "
-            f"reporting rule; {within} of {len(compared)} are within max({experiment.tolerance:g} "
+            f"reporting rule; {within} of {len(compared)} are within max({plan.tolerance:g} "
             "percentage points, twice the joint standard deviation), † marks the others."
         )
-    lines += [_said(experiment, choice) for choice in choices]
-    return [*lines, *experiment.notes]
+    lines += [_said(plan, choice) for choice in choices]
+    return [*lines, *plan.notes]
 
 
-def _said(experiment: Experiment, choice: Choice) -> str:
+def _said(plan: Plan, choice: Choice) -> str:
     run = choice.run
     return (
-        f"{experiment.methods[run.method]}, {experiment.datasets[run.dataset]}, "
-        f"{percent(run.rate)} %, {experiment.protocols[run.protocol]}, "
-        f"{experiment.network_label(run.network)}: {run.variant} of {choice.candidates} candidates "
+        f"{plan.methods[run.method]}, {plan.datasets[run.dataset].label}, "
+        f"{percent(run.rate)} %, {run.column}, "
+        f"{run.network}: {run.variant} of {choice.candidates} candidates "
         f"by mean validation accuracy ({choice.val_accuracy:.1f} %); the number is of the "
         f"{'same validation' if choice.reports == 'val' else choice.reports} split."
     )
 
 
-def markdown(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+def markdown(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
     """Return the tables in Markdown, one per block, the published number below each of ours."""
-    parts = [f"# {_plain(experiment.title)}"]
-    for block in blocks(experiment, table):
-        parts.append(f"## {_plain(heading(experiment, block))}")
-        parts.append(_markdown_grid(experiment, _Grid.of(experiment, block)))
-    parts.append("\n".join(f"- {_plain(note)}" for note in notes(experiment, table, choices)))
+    parts = [f"# {_plain(plan.title)}"]
+    for block in blocks(plan, table):
+        parts.append(f"## {_plain(heading(block))}")
+        parts.append(_markdown_grid(plan, _Grid.of(plan, block)))
+    parts.append("\n".join(f"- {_plain(note)}" for note in notes(plan, table, choices)))
     return "\n\n".join(parts) + "\n"
 
 
-def html(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+def html(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
     """Return the Markdown tables as a page of their own."""
     import markdown as renderer
 
-    body = renderer.markdown(markdown(experiment, table, choices), extensions=["tables"])
-    title = escape(experiment.title)
+    body = renderer.markdown(markdown(plan, table, choices), extensions=["tables"])
+    title = escape(plan.title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 
-def _markdown_grid(experiment: Experiment, grid: _Grid) -> str:
+def _markdown_grid(plan: Plan, grid: _Grid) -> str:
     marks = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
 
     def cell(entry: _Entry) -> str:
         text = marks[entry.rank].format(entry.text)
         return f"{text}<br>{entry.published}" if entry.published else text
 
-    head = [f"{_plain(experiment.datasets[d])} {percent(rate)} %" for d, rate in grid.columns]
+    head = [f"{_plain(plan.datasets[d].label)} {percent(rate)} %" for d, rate in grid.columns]
     lines = [["Method", *head], ["---", *["---:"] * len(head)]]
     lines += [
-        [_plain(experiment.methods[method]), *map(cell, entries)]
+        [_plain(plan.methods[method]), *map(cell, entries)]
         for method, entries in grid.entries.items()
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -245,25 +245,25 @@ def _plain(text: str) -> str:
     return re.sub(r"^(\d*)([#+.-])(?=[\s#])", r"\1\\\2", line)  # no heading or list in a list
 
 
-def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
     r"""Return the tables in LaTeX, a `table*` per block and page of columns.
 
     They are to be `\input` into a document that loads booktabs.
     """
     parts = ["% \\usepackage{booktabs} in the preamble."]
-    below = "\\\\\n".join(_tex(note) for note in notes(experiment, table, choices))
+    below = "\\\\\n".join(_tex(note) for note in notes(plan, table, choices))
     pages = [
-        (f"{experiment.title}. {heading(experiment, block)}.", part)
-        for block in blocks(experiment, table)
-        for part in _Grid.of(experiment, block).split()
+        (f"{plan.title}. {heading(block)}.", part)
+        for block in blocks(plan, table)
+        for part in _Grid.of(plan, block).split()
     ]
     for number, (caption, grid) in enumerate(pages, start=1):
         parts += [
             "\\begin{table*}[tbp]",
             "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}",
             f"\\caption{{{_tex(caption)}}}",
-            f"\\label{{tab:{experiment.name.replace('_', '-')}-{number}}}",
-            _latex_grid(experiment, grid),
+            f"\\label{{tab:{plan.name.replace('_', '-')}-{number}}}",
+            _latex_grid(plan, grid),
             "\\par\\smallskip\n\\begin{minipage}{\\textwidth}\\scriptsize\\raggedright",
             below,
             "\\end{minipage}",
@@ -272,11 +272,11 @@ def latex(experiment: Experiment, table: pd.DataFrame, choices: Sequence[Choice]
     return "\n".join(parts) + "\n"
 
 
-def _latex_grid(experiment: Experiment, grid: _Grid) -> str:
+def _latex_grid(plan: Plan, grid: _Grid) -> str:
     widths = Counter(dataset for dataset, _ in grid.columns)
     spans, rules, last = [], [], 1
     for dataset, width in widths.items():
-        spans.append(f"\\multicolumn{{{width}}}{{c}}{{{_tex(experiment.datasets[dataset])}}}")
+        spans.append(f"\\multicolumn{{{width}}}{{c}}{{{_tex(plan.datasets[dataset].label)}}}")
         rules.append(f"\\cmidrule(lr){{{last + 1}-{last + width}}}")
         last += width
     head = [f"{percent(rate)}\\,\\%" for _, rate in grid.columns]
@@ -289,9 +289,9 @@ def _latex_grid(experiment: Experiment, grid: _Grid) -> str:
         "\\midrule",
     ]
     for method, entries in grid.entries.items():
-        label = _tex(experiment.methods[method])
+        label = _tex(plan.methods[method])
         full = list(widths.values())
-        lines += _latex_row(label, entries, full if method == "full" else [1] * len(entries))
+        lines += _latex_row(label, entries, full if method == FULL else [1] * len(entries))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 

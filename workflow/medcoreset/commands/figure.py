@@ -10,7 +10,9 @@ from medcoreset.figures import FIGURES
 
 @click.command("figure", cls=flags.Stage)
 @click.argument("kind", type=click.Choice(list(FIGURES)))
-@click.option("--spec", type=click.Path(), required=True, help="The experiment, resolved (JSON).")
+@click.option(
+    "--plan", "plan_file", type=click.Path(), required=True, help="The experiment's plan (JSON)."
+)
 @click.option(
     "--table",
     "table_file",
@@ -20,22 +22,24 @@ from medcoreset.figures import FIGURES
 @click.option(
     "--out", type=click.Path(), required=True, help="Path of the three files without their suffix."
 )
-def command(kind: str, spec: str, table_file: str | None, out: str) -> None:
+def command(kind: str, plan_file: str, table_file: str | None, out: str) -> None:
     """Draw the figure KIND of an experiment."""
     import importlib
 
     for suffix in (".svg", ".pdf", ".png"):
         check_output(f"{out}{suffix}")
-    from medcoreset.analysis import aggregate, experiment
+    from medcoreset.analysis import aggregate
     from medcoreset.figures import style
+    from medcoreset.plan import Plan
 
-    arguments = [experiment.load(spec)]
+    plan = Plan.read(plan_file)
+    arguments = [plan]
     if "table" in FIGURES[kind]:
         if not table_file:
             raise UserError(f"figure {kind} needs --table")
         arguments.append(aggregate.read_table(table_file))
     with style.context():
         figure = importlib.import_module(f"medcoreset.figures.{kind}").draw(*arguments)
-        if arguments[0].rehearsal:
+        if plan.rehearsal:
             style.mark_rehearsal(figure)
         style.save(figure, out)

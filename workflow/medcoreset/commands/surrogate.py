@@ -7,6 +7,7 @@ import click
 
 from medcoreset.commands.flags import SEED, Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
+from medcoreset.plan import FULL
 from medcoreset.training.options import TrainingOptions
 
 
@@ -53,7 +54,7 @@ def command(
         out=out,
         recipe=recipe,
         expects=expects,
-        run={"protocol": protocol, "surrogate": network, "method": "full", "rate": 1.0},
+        run={"protocol": protocol, "surrogate": network, "method": FULL, "rate": 1.0},
         device=device,
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,

@@ -8,7 +8,9 @@ from medcoreset.commands import flags
 
 
 @click.command("table", cls=flags.Stage)
-@click.option("--spec", type=click.Path(), required=True, help="The experiment, resolved (JSON).")
+@click.option(
+    "--plan", "plan_file", type=click.Path(), required=True, help="The experiment's plan (JSON)."
+)
 @click.option(
     "--published",
     type=click.Path(),
@@ -21,21 +23,22 @@ from medcoreset.commands import flags
     required=True,
     help="Folder for table.csv, .md, .html and .tex.",
 )
-def command(spec: str, published: tuple[str, ...], out: Path) -> None:
+def command(plan_file: str, published: tuple[str, ...], out: Path) -> None:
     """Aggregate the runs of an experiment into a table beside the published numbers."""
-    from medcoreset.analysis import aggregate, experiment, tables
+    from medcoreset.analysis import aggregate, tables
     from medcoreset.analysis import published as papers
     from medcoreset.atomic import replacing
+    from medcoreset.plan import Plan
 
-    study = experiment.load(spec)
-    known = papers.read_published(published, study.published)
-    values, choices = aggregate.aggregate(study)
-    table = papers.compare(values, study, known)
+    plan = Plan.read(plan_file)
+    known = papers.read_published(published, plan.published)
+    values, choices = aggregate.aggregate(plan)
+    table = papers.compare(values, plan, known)
     layouts = {"md": tables.markdown, "html": tables.html, "tex": tables.latex}
     for suffix, render in layouts.items():
-        text = render(study, table, choices)
+        text = render(plan, table, choices)
         with replacing(Path(out, f"table.{suffix}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    if study.rehearsal:
+    if plan.rehearsal:
         table["rehearsal"] = True
     aggregate.write_table(table, Path(out, "table.csv"))

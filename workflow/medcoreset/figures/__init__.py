@@ -1,8 +1,7 @@
 """Figures of an experiment, one module each, in which `draw` returns the figure.
 
-`FIGURES` says which parts of the resolved experiment a figure is drawn from, so that the workflow
-asks for no more. `draw` takes the experiment and, where it needs it, the table. Nothing here
-imports matplotlib.
+`FIGURES` says which parts of the plan a figure is drawn from, so that the workflow asks for no more.
+`draw` takes the plan and, where it needs it, the table. Nothing here imports matplotlib.
 """
 
 FIGURES: dict[str, frozenset[str]] = {
@@ -17,7 +16,7 @@ FIGURES: dict[str, frozenset[str]] = {
     "eva_figure5": frozenset({"table"}),
     "eva_figure_a2": frozenset({"table"}),
 }
-"""Figure → what it needs of the experiment: `table`, `sources`, `scores`, `coresets`, `windows`."""
+"""Figure → what it is drawn from: the `table`, or the plan's `sources`, `scores` and `windows`."""
 
 ROWS: dict[str, tuple[str, ...]] = {
     "eva_figure3": ("exp_single", "var_single", "exp_dual", "var_dual"),

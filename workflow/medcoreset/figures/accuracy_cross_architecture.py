@@ -4,31 +4,31 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment, percent
-from medcoreset.analysis.tables import Block, blocks
+from medcoreset.analysis.tables import Block, blocks, percent
 from medcoreset.figures import style
+from medcoreset.plan import Plan
 
 SPREAD = 0.6
 """Height that the networks of one method share, of the distance between two methods."""
 
 
-def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
+def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw a panel per dataset, protocol, surrogate and selection rate: methods × networks."""
-    lines = _lines(experiment, blocks(experiment, table))
-    methods = [key for key in experiment.methods if key in set(table["method"])]
-    columns = min(len(experiment.rates), 4)
-    per_line = -(-len(experiment.rates) // columns)
+    lines = _lines(plan, blocks(plan, table))
+    methods = [key for key in plan.methods if key in set(table["method"])]
+    columns = min(len(plan.rates), 4)
+    per_line = -(-len(plan.rates) // columns)
     height = 0.5 + 0.19 * len(methods)
     figure, axes = style.grid(len(lines) * per_line, columns, height=height)
     for i, (title, dataset, parts) in enumerate(lines):
         part = list(axes[i * per_line : (i + 1) * per_line].flat)
-        for ax, rate in zip(part, experiment.rates, strict=False):
-            _panel(ax, experiment, parts, (dataset, rate), methods)
-            ax.set_title(f"{experiment.datasets[dataset]}, {percent(rate)} %{title}")
-        for ax in part[len(experiment.rates) :]:
+        for ax, rate in zip(part, plan.rates, strict=False):
+            _panel(ax, plan, parts, (dataset, rate), methods)
+            ax.set_title(f"{plan.datasets[dataset].label}, {percent(rate)} %{title}")
+        for ax in part[len(plan.rates) :]:
             ax.set_visible(False)
     for ax in axes[:, 0]:
-        ax.set_yticks(range(len(methods)), [experiment.methods[key] for key in methods])
+        ax.set_yticks(range(len(methods)), [plan.methods[key] for key in methods])
     for ax in axes[:, 1:].flat:
         ax.set_yticks(range(len(methods)), [""] * len(methods))
     for ax in axes[-1]:
@@ -38,16 +38,16 @@ def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lines(experiment: Experiment, every: list[Block]) -> list[tuple[str, str, list[Block]]]:
+def _lines(plan: Plan, every: list[Block]) -> list[tuple[str, str, list[Block]]]:
     """Return (end of title, dataset, blocks of all networks) per dataset, protocol, surrogate."""
     kinds = dict.fromkeys((block.protocol, block.surrogate) for block in every)
     lines = []
     for protocol, surrogate in kinds:
         parts = [b for b in every if (b.protocol, b.surrogate) == (protocol, surrogate)]
-        title = f"\n{experiment.protocols[protocol]}" if len(experiment.protocols) > 1 else ""
+        title = f"\n{protocol}" if len(plan.columns) > 1 else ""
         if len({surrogate for _, surrogate in kinds}) > 1:
-            title += f"\nselected with {experiment.network_label(surrogate)}"
-        for dataset in experiment.datasets:
+            title += f"\nselected with {surrogate}"
+        for dataset in plan.datasets:
             if any((block.rows["dataset"] == dataset).any() for block in parts):
                 lines.append((title, dataset, parts))
     return lines
@@ -55,13 +55,12 @@ def _lines(experiment: Experiment, every: list[Block]) -> list[tuple[str, str, l
 
 def _panel(
     ax: Axes,
-    experiment: Experiment,
+    plan: Plan,
     parts: list[Block],
     column: tuple[str, float],
     methods: list[str],
 ) -> None:
-    networks = list(experiment.networks)
-    drawn = []
+    networks, drawn = plan.networks, []
     for block in parts:
         position = networks.index(block.network)
         shift = SPREAD * ((position + 0.5) / len(networks) - 0.5)
@@ -70,8 +69,7 @@ def _panel(
         if cells:
             places = [place for place, _ in cells]
             drawn.append(pd.DataFrame([cell for _, cell in cells]))
-            label = experiment.network_label(block.network)
-            _dots(ax, drawn[-1], places, style.of_network(position), label)
+            _dots(ax, drawn[-1], places, style.of_network(position), block.network)
     ax.set_ylim(len(methods) - 0.5, -0.5)
     if drawn:
         ax.set_xlim(*style.limits(pd.concat(drawn)))

@@ -3,11 +3,11 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment
 from medcoreset.figures import panels
+from medcoreset.plan import FULL, Plan
 
 
-def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
+def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw every method's mean accuracy in % with its 95 % interval, Random and the full set."""
-    methods = [method for method in experiment.methods if method != "full"]
-    return panels.tiles(experiment, table, methods)
+    methods = [method for method in plan.methods if method != FULL]
+    return panels.tiles(plan, table, methods)

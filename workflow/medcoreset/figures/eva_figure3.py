@@ -3,14 +3,14 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment
 from medcoreset.figures import ablation
+from medcoreset.plan import Plan
 
 
-def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
+def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw a row per dataset: (a)(c) one early window, (b)(d) two windows."""
     columns = [
         ("single window", ["exp_single", "var_single"]),
         ("dual window", ["exp_dual", "var_dual"]),
     ]
-    return ablation.draw(experiment, table, "eva_figure3", columns)
+    return ablation.draw(plan, table, "eva_figure3", columns)

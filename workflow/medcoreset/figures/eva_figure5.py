@@ -8,39 +8,37 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment, percent
-from medcoreset.analysis.tables import Block
+from medcoreset.analysis.tables import Block, percent
 from medcoreset.errors import UserError
 from medcoreset.figures import panels, style
+from medcoreset.plan import FULL, Plan
 
 KEY = re.compile(r"window_(\d+)(?:_(\d+))?")
 SINGLE = 0
 """Stands for the late window of the rows that have none."""
 
 
-def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
+def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw a row of panels per dataset, protocol and network, one panel per selection rate.
 
     The rows are those of the keys `window_E_L` (windows that start at epochs E and L) and
     `window_E` (one window).
     """
-    windows = {key: starts for key in experiment.methods if (starts := _starts(key))}
+    windows = {key: starts for key in plan.methods if (starts := _starts(key))}
     if not windows:
-        raise UserError(
-            f"figure eva_figure5: experiment {experiment.name!r} has no rows window_E_L"
-        )
-    every = list(panels.panels(experiment, table))
-    columns = min(len(experiment.rates), 4)
-    per_block = -(-len(experiment.rates) // columns)
+        raise UserError(f"figure eva_figure5: experiment {plan.name!r} has no rows window_E_L")
+    every = list(panels.panels(plan, table))
+    columns = min(len(plan.rates), 4)
+    per_block = -(-len(plan.rates) // columns)
     figure, axes = style.grid(len(every) * per_block, columns, height=1.7)
     for i, (dataset, block, title) in enumerate(every):
         part = axes[i * per_block : (i + 1) * per_block].flat
-        for ax, rate in zip(part, experiment.rates, strict=False):
-            _panel(ax, experiment, block, rate, windows)
-            panels.full_line(ax, experiment, block, dataset)
+        for ax, rate in zip(part, plan.rates, strict=False):
+            _panel(ax, plan, block, rate, windows)
+            panels.full_line(ax, plan, block, dataset)
             head, *rest = title.split("\n")
             ax.set_title("\n".join([f"{head}, {percent(rate)} %", *rest]))
-        for ax in list(part)[len(experiment.rates) :]:
+        for ax in list(part)[len(plan.rates) :]:
             ax.set_visible(False)
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")
@@ -59,7 +57,7 @@ def _starts(key: str) -> tuple[int, int] | None:
 
 def _panel(
     ax: Axes,
-    experiment: Experiment,
+    plan: Plan,
     block: Block,
     rate: float,
     windows: dict[str, tuple[int, int]],
@@ -75,7 +73,7 @@ def _panel(
         else:
             look, label, dashes = (colors[start], "o"), f"late window from {start}", {}
         style.curve(ax, line, line["early"], look, band=False, label=label, **dashes)
-    full = block.rows[block.rows["method"] == "full"]
+    full = block.rows[block.rows["method"] == FULL]
     ax.set_ylim(*style.limits(pd.concat([rows, full])))
 
 

@@ -3,13 +3,13 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment
 from medcoreset.figures import panels
+from medcoreset.plan import Plan
 
 COMPARED = ("var_dual", "var_entire")
 
 
-def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
+def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw a panel per dataset, protocol and network."""
-    panels.require(experiment, "eva_figure_a2", COMPARED)
-    return panels.tiles(experiment, table, COMPARED)
+    panels.require(plan, "eva_figure_a2", COMPARED)
+    return panels.tiles(plan, table, COMPARED)

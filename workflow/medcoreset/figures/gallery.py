@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medcoreset.analysis.experiment import Experiment, Scores, Source
 from medcoreset.errors import UserError
 from medcoreset.figures import parts
+from medcoreset.plan import Part, Plan, Scores
 
 COLUMNS = 10
 TILE = 0.55
@@ -18,36 +18,36 @@ MARGIN = 0.08
 """Of the width of an image, to its neighbours."""
 
 
-def draw(experiment: Experiment) -> Figure:
+def draw(plan: Plan) -> Figure:
     """Draw the training images of highest and lowest score, per class and method.
 
     One part per dataset (that of its first surrogate with scores), two rows per method, and ten
     columns at most: few classes have several images each, of many classes ten are shown.
     """
-    shown = _shown(experiment)
+    shown = _shown(plan)
     rows = [2 * len(entries) for _, entries in shown]
     size = (0.75 + TILE * COLUMNS, sum(TILE * count + 0.4 for count in rows))
     figure = Figure(figsize=size)
     axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=rows)[:, 0]
     for ax, (source, entries) in zip(axes, shown, strict=True):
-        _part(ax, experiment, source, entries)
+        _part(ax, plan, source, entries)
     return figure
 
 
-def _shown(experiment: Experiment) -> list[tuple[Source, list[Scores]]]:
+def _shown(plan: Plan) -> list[tuple[Part, list[Scores]]]:
     """Return, per dataset, the first surrogate that has scores, and the methods' scores."""
-    groups = parts.by_surrogate(experiment)
-    shown: dict[str, tuple[Source, list[Scores]]] = {}
-    for source in experiment.sources:
+    groups = parts.by_surrogate(plan)
+    shown: dict[str, tuple[Part, list[Scores]]] = {}
+    for source in plan.sources:
         if parts.place(source) in groups:
             shown.setdefault(source.dataset, (source, groups[parts.place(source)]))
     if not shown:
-        raise UserError(f"figure gallery: experiment {experiment.name!r} has no scores")
+        raise UserError(f"figure gallery: experiment {plan.name!r} has no scores")
     return list(shown.values())
 
 
-def _part(ax: Axes, experiment: Experiment, source: Source, entries: list[Scores]) -> None:
-    dataset = parts.read_dataset(experiment, source.dataset)
+def _part(ax: Axes, plan: Plan, source: Part, entries: list[Scores]) -> None:
+    dataset = parts.read_dataset(plan, source.dataset)
     classes = shown_classes(dataset.classes)
     each = max(1, COLUMNS // len(classes))
     rows: list[list[int | None]] = []
@@ -55,7 +55,7 @@ def _part(ax: Axes, experiment: Experiment, source: Source, entries: list[Scores
         (scores,) = parts.read_scores(entry, "scores")
         if len(scores) != len(dataset.train_labels):
             raise UserError(
-                f"{entry.scores}: {len(scores)} scores, {source.dataset} has "
+                f"{entry.path}: {len(scores)} scores, {source.dataset} has "
                 f"{len(dataset.train_labels)} training images"
             )
         members = [dataset.train_labels == label for label in classes]
@@ -73,12 +73,12 @@ def _part(ax: Axes, experiment: Experiment, source: Source, entries: list[Scores
     middle = centre + step * (each - 1) / 2
     ax.set_xticks([step * each * i + middle for i in range(len(names))], names)
     labels = [
-        f"{experiment.methods[entry.method]}\n{extreme}"
+        f"{plan.methods[entry.method]}\n{extreme}"
         for entry in entries
         for extreme in ("highest", "lowest")
     ]
     ax.set_yticks([step * i + centre for i in range(len(labels))], labels)
-    ax.set_title(experiment.datasets[source.dataset])
+    ax.set_title(plan.datasets[source.dataset].label)
 
 
 def mosaic(images: np.ndarray, rows: Sequence[Sequence[int | None]], step: int) -> np.ndarray:

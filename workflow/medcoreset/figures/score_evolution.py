@@ -8,22 +8,22 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from medcoreset.analysis.experiment import Experiment
 from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import parts, style
+from medcoreset.plan import Plan
 
 SAMPLES = 10
 SNAPSHOT = 10
 """Epochs that the snapshot methods look at (EL2N), the dashed box."""
 
 
-def draw(experiment: Experiment) -> Figure:
+def draw(plan: Plan) -> Figure:
     """Draw a panel per dataset, protocol and surrogate, ten samples each.
 
     The samples are those at the deciles' middles (5 %, 15 %, …, 95 %) of the variance of their
     score over all epochs, so that they span steady and fluctuating ones; colour is that quantile.
     """
-    sources = experiment.sources
+    sources = plan.sources
     columns = min(len(sources), 2)
     figure, axes = style.grid(-(-len(sources) // columns), columns, height=2.0)
     quantiles = (np.arange(SAMPLES) + 0.5) / SAMPLES
@@ -36,7 +36,7 @@ def draw(experiment: Experiment) -> Figure:
         for place, scores in enumerate(curves):
             ax.plot(epochs, scores, color=colors(place), linewidth=0.7)
         _box(ax, evidence.epochs, float(np.nanmax(curves)))
-        ax.set_title("\n".join(parts.heading(experiment, source, sources)))
+        ax.set_title("\n".join(parts.heading(plan, source, sources)))
     for ax in axes.flat[len(sources) :]:
         ax.set_visible(False)
     for ax in axes[:, 0]:

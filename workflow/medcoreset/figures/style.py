@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from medcoreset.analysis.experiment import percent
+from medcoreset.analysis.tables import percent
 from medcoreset.atomic import replacing
+from medcoreset.plan import FULL
 
 COLUMN = 3.35
 """Width of a paper's column in inches."""
@@ -58,7 +59,7 @@ RC = {
 # Okabe and Ito's palette for the methods that meet most often, Tol's muted one for the others:
 # both are told apart by the colour-blind. Markers differ too, for print in grey.
 _METHODS = {
-    "full": ("#000000", ""),
+    FULL: ("#000000", ""),
     "random": ("#7F7F7F", "o"),
     "eva": ("#D55E00", "o"),
     "ccs": ("#009E73", "s"),

@@ -6,27 +6,27 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from medcoreset import identity
-from medcoreset.analysis.experiment import Experiment, Windows
 from medcoreset.errors import UserError
 from medcoreset.figures import parts, style
+from medcoreset.plan import Part, Plan
 from medcoreset.selection.budget import budget
 
 RATE = 0.1
 
 
-def draw(experiment: Experiment) -> Figure:
+def draw(plan: Plan) -> Figure:
     """Draw a heat map per dataset, protocol and surrogate.
 
     A cell is the share of the reference's top 10 % that a pair of windows picks too; the reference
     is the experiment's first EVA variant, or else the first pair.
     """
-    grids = experiment.windows
+    grids = plan.windows
     columns = min(len(grids), 2)
     figure, axes = style.grid(-(-len(grids) // columns), columns, height=2.9)
     image = None
     for ax, windows in zip(axes.flat, grids, strict=False):
-        image, reference = _panel(ax, experiment, windows)
-        title = parts.heading(experiment, windows, grids)
+        image, reference = _panel(ax, plan, windows)
+        title = parts.heading(plan, windows, grids)
         ax.set_title("\n".join([*title, f"compared with {reference}"]))
     for ax in axes.flat[len(grids) :]:
         ax.set_visible(False)
@@ -42,9 +42,9 @@ def draw(experiment: Experiment) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, experiment: Experiment, windows: Windows) -> tuple[AxesImage, str]:
+def _panel(ax: Axes, plan: Plan, windows: Part) -> tuple[AxesImage, str]:
     scores, pairs = parts.read_scores(windows, "scores", "pairs")
-    name, reference = _reference(experiment, windows, scores, pairs)
+    name, reference = _reference(plan, windows, scores, pairs)
     shares = 100 * overlap(scores, reference, RATE)
     early, late = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
     cells = np.full((len(early), len(late)), np.nan)
@@ -58,19 +58,18 @@ def _panel(ax: Axes, experiment: Experiment, windows: Windows) -> tuple[AxesImag
 
 
 def _reference(
-    experiment: Experiment, windows: Windows, scores: np.ndarray, pairs: np.ndarray
+    plan: Plan, windows: Part, scores: np.ndarray, pairs: np.ndarray
 ) -> tuple[str, np.ndarray]:
     """Return the name and the (N,) scores of what every pair is compared with."""
-    for entry in experiment.scores:
+    for entry in plan.scores:
         method, _ = identity.split(entry.variant, "variant")
         if parts.place(entry) == parts.place(windows) and method == "eva":
             (values,) = parts.read_scores(entry, "scores")
             if values.shape != scores.shape[1:]:
                 raise UserError(
-                    f"{entry.scores}: {len(values)} scores, "
-                    f"{windows.windows} is of {scores.shape[1]}"
+                    f"{entry.path}: {len(values)} scores, {windows.path} is of {scores.shape[1]}"
                 )
-            return parts.variant_label(experiment, entry), values
+            return parts.variant_label(plan, entry), values
     return f"windows at {pairs[0, 0]} and {pairs[0, 1]}", scores[0]
 
 

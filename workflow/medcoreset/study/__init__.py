@@ -1,1 +1,1 @@
-"""What is to be computed: configuration, experiments, and the plan of runs they ask for."""
+"""What is to be computed: configuration, experiments, and the plan of what they ask for."""

@@ -15,6 +15,7 @@ from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
+from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
 from medcoreset.study.schema import ROOT, typed, validated
@@ -22,7 +23,7 @@ from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
 
 ROW = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-RESERVED = ("full", "none")
+RESERVED = (FULL, NO_SURROGATE)
 """The row of the full training set, and the surrogate of what has none."""
 
 PUBLISHED = ROOT / "config" / "published"

@@ -17,9 +17,10 @@ from typing import Any
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
+from medcoreset.plan import Place, Run
 from medcoreset.reading import read_json
 from medcoreset.selection.budget import budget
-from medcoreset.study import plan
+from medcoreset.study import results
 from medcoreset.study.configuration import ROOT, Experiment, Study
 from medcoreset.study.rehearsal import Rehearsal
 from medcoreset.training import schedule
@@ -101,15 +102,17 @@ def of(study: Study, experiments: Iterable[Experiment]) -> Forecast:
             found.unknown.append(name)
         else:
             found.datasets[name] = known
-    runs = dict.fromkeys(run for each in every for run in plan.runs(study, each))
-    places = dict.fromkeys(place for each in every for place in plan.every_surrogate(study, each))
+    runs = dict.fromkeys(run for each in every for run in results.runs(study, each))
+    places = dict.fromkeys(
+        place for each in every for place in results.every_surrogate(study, each)
+    )
     for run in runs:
         if run.dataset in found.datasets:
             found.work += _of_run(study, run, found.datasets[run.dataset])
     for place in places:
         if place.dataset in found.datasets:
             found.work.append(_of_surrogate(study, place, found.datasets[place.dataset]))
-    found.jobs = len(set().union(*(plan.outputs(study, each) for each in every)))
+    found.jobs = len(set().union(*(results.outputs(study, each) for each in every)))
     return found
 
 
@@ -119,7 +122,7 @@ def inputs(study: Study, experiment: Experiment) -> list[str]:
         return []
     work = of(study.full, [study.full.experiments[experiment.name]]).work
     wanted = dict.fromkeys([REFERENCE, *(each.speed for each in work)])
-    return [study.path(plan.speed(*speed)) for speed in wanted]
+    return [study.path(results.speed(*speed)) for speed in wanted]
 
 
 def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
@@ -143,14 +146,14 @@ def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
     return "\n".join([title, *(f"  {key:<16} {text}" for key, text in lines)])
 
 
-def _of_run(study: Study, run: plan.Run, known: Facts) -> list[Work]:
+def _of_run(study: Study, run: Run, known: Facts) -> list[Work]:
     protocol = study.protocols[run.protocol]
-    size = budget(float(run.rate), known.train, protocol.rounding)
+    size = budget(run.rate, known.train, protocol.rounding)
     one = _work(run.dataset, run.network, size, known, protocol.training)
-    return [one] * len(plan.seeds_of(study, run.seeds))
+    return [one] * len(run.seeds)
 
 
-def _of_surrogate(study: Study, place: plan.Place, known: Facts) -> Work:
+def _of_surrogate(study: Study, place: Place, known: Facts) -> Work:
     protocol = study.protocols[place.protocol]
     options = study.surrogate_training(protocol, place.surrogate)
     network = Surrogate.parse(place.surrogate).network
@@ -181,7 +184,7 @@ def _work(dataset: str, network: str, size: int, known: Facts, options: Training
 
 
 def _measured(rehearsal: Rehearsal, speed: tuple[str, int, int, str]) -> dict[str, Any]:
-    return read_json(rehearsal.path(plan.speed(*speed)), "a measured speed")
+    return read_json(rehearsal.path(results.speed(*speed)), "a measured speed")
 
 
 def _start_seconds(rehearsal: Rehearsal) -> float:

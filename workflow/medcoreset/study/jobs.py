@@ -12,7 +12,8 @@ from typing import Any
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
-from medcoreset.study import forecast, plan
+from medcoreset.plan import FULL
+from medcoreset.study import forecast, planning, results
 from medcoreset.study.configuration import (
     PUBLISHED_TABLES,
     Study,
@@ -21,7 +22,6 @@ from medcoreset.study.configuration import (
 from medcoreset.study.inputs import Inputs
 from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import ROOT
-from medcoreset.study.specification import specification
 from medcoreset.training.options import as_flags
 
 
@@ -60,7 +60,7 @@ class Jobs:
             path
             for experiment in map(self.study.experiments.__getitem__, names)
             for path in (
-                *plan.artefacts(self.study, experiment),
+                *results.artefacts(self.study, experiment),
                 self.plan_file(experiment.name),
                 *forecast.inputs(self.study, experiment),
             )
@@ -116,9 +116,9 @@ class Jobs:
 
     def training_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return the coresets of a run; the full training set has none."""
-        if wildcards.variant == plan.FULL:
+        if wildcards.variant == FULL:
             return {}
-        return {"coresets": self.study.path(plan.CORESETS).format(**wildcards)}
+        return {"coresets": self.study.path(results.CORESETS).format(**wildcards)}
 
     def method_flags(self, variant: str) -> str:
         """Return a method and its options as `medcoreset score` and `coreset` take them."""
@@ -129,30 +129,32 @@ class Jobs:
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
         """Return the folders of the surrogates that a method's own evidence is computed from."""
         place = {"dataset": wildcards.dataset, "protocol": wildcards.protocol}
-        names = plan.averaged(wildcards.variant, wildcards.surrogate)
-        return [self.study.path(plan.SURROGATE).format(**place, surrogate=name) for name in names]
+        names = results.averaged(wildcards.variant, wildcards.surrogate)
+        return [
+            self.study.path(results.SURROGATE).format(**place, surrogate=name) for name in names
+        ]
 
     def evidence_inputs(self, wildcards: Any) -> list[str]:
         """Return the files of those surrogates."""
         folders = self.evidence_surrogates(wildcards)
-        return [f"{folder}/{name}" for folder in folders for name in plan.SURROGATE_FILES]
+        return [f"{folder}/{name}" for folder in folders for name in results.SURROGATE_FILES]
 
     def evidence_flags(self, wildcards: Any) -> str:
         """Return the surrogates, and how the evidence is computed from them."""
         folders = repeated_flag("surrogate", self.evidence_surrogates(wildcards))
-        return f"{folders} {_flags(plan.production(wildcards.variant))}"
+        return f"{folders} {_flags(results.production(wildcards.variant))}"
 
     def score_evidence(self, wildcards: Any) -> list[str]:
         """Return the folders of evidence that a method scores."""
-        folders = [self.study.path(plan.SURROGATE).format(**wildcards) + "/evidence"]
-        if plan.computed(wildcards.variant):
-            folders.append(self.study.path(plan.EVIDENCE).format(**wildcards))
+        folders = [self.study.path(results.SURROGATE).format(**wildcards) + "/evidence"]
+        if results.computed(wildcards.variant):
+            folders.append(self.study.path(results.EVIDENCE).format(**wildcards))
         return folders
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str]:
         """Return what a method selects from: its scores, the evidence, or the labels alone."""
-        patterns = {"scores": plan.SCORES, "evidence": plan.SURROGATE + "/evidence"}
-        source = plan.selected_from(wildcards)
+        patterns = {"scores": results.SCORES, "evidence": results.SURROGATE + "/evidence"}
+        source = results.selected_from(wildcards)
         if source not in patterns:
             return {}
         return {source: self.study.path(patterns[source]).format(**wildcards)}
@@ -187,9 +189,9 @@ class Jobs:
         whatever the times of files say. An edit that leaves the plan as it was is no change.
         """
         if experiment not in self._digests:  # each of its figures asks
-            content = specification(self.recipes, self.study.experiments[experiment])
-            self._digests[experiment] = digest(content)[:12]
-        path = self.study.path(plan.PLAN)
+            plan = planning.of(self.recipes, self.study.experiments[experiment])
+            self._digests[experiment] = digest(plan.to_json())[:12]
+        path = self.study.path(results.PLAN)
         return path.format(experiment=experiment, digest=self._digests[experiment])
 
     def published_flags(self) -> str:
@@ -201,17 +203,19 @@ class Jobs:
         return digest(published_rows(self.study.experiments[experiment]["published"]))
 
     def figure_inputs(self, wildcards: Any, figure: str) -> list[str]:
-        """Return the files that a figure is drawn from, besides the plan."""
-        return plan.figure_inputs(self.study, self.study.experiments[wildcards.experiment], figure)
+        """Return the files that a figure is drawn from, besides the results."""
+        return results.figure_inputs(
+            self.study, self.study.experiments[wildcards.experiment], figure
+        )
 
     def seed_list(self, seeds: str) -> str:
         """Return the seeds of a path component as a command takes them."""
-        return ",".join(map(str, plan.seeds_of(self.study, seeds)))
+        return ",".join(map(str, results.seeds_of(self.study, seeds)))
 
     def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table that a figure is drawn from, if it is."""
         return (
-            _flags({"table": plan.table(self.study, wildcards.experiment)})
+            _flags({"table": results.table(self.study, wildcards.experiment)})
             if "table" in FIGURES[figure]
             else ""
         )

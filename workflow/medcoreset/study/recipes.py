@@ -5,11 +5,12 @@ from typing import Any, NamedTuple, Protocol
 
 from medcoreset import methods, producers
 from medcoreset.evidence.arrays import per_epoch
-from medcoreset.identity import Surrogate, digest
+from medcoreset.identity import Surrogate, digest, text
 from medcoreset.methods import variants
+from medcoreset.plan import FULL, Place
 from medcoreset.sources import PACKAGE
 from medcoreset.sources import digest as code_of
-from medcoreset.study import plan
+from medcoreset.study import results
 from medcoreset.study.configuration import Study
 from medcoreset.study.inputs import Inputs
 from medcoreset.training.options import as_flags
@@ -19,13 +20,13 @@ SELECTION = PACKAGE / "selection"
 
 
 class Named(Protocol):
-    """What is identified by the parts of its path: a `plan.Run`, or the wildcards of a job."""
+    """What is identified by the parts of its path: a `Run`, or the wildcards of a job."""
 
     dataset: str
     protocol: str
     surrogate: str
     variant: str
-    rate: str
+    rate: float | str
     network: str
 
 
@@ -80,20 +81,20 @@ class Recipes:
 
     def evidence(self, of: Named) -> Recipe:
         """Return the recipe of the evidence that a method has computed from surrogates."""
-        names = plan.averaged(of.variant, of.surrogate)
-        places = [plan.Place(of.dataset, of.protocol, name) for name in names]
-        array = plan.computed(of.variant)
+        names = results.averaged(of.variant, of.surrogate)
+        places = [Place(of.dataset, of.protocol, name) for name in names]
+        array = results.computed(of.variant)
         return self._once(
             ("evidence", of.dataset, of.protocol, of.surrogate, of.variant),
             (self.dataset(of.dataset), *map(self.surrogate, places)),
             array=array,
-            options=plan.production(of.variant),
+            options=results.production(of.variant),
             code=code_of(producers.get(array).source),
         )
 
     def scores(self, of: Named) -> Recipe:
         """Return the recipe of a method's scores."""
-        computed = [self.evidence(of)] if plan.computed(of.variant) else []
+        computed = [self.evidence(of)] if results.computed(of.variant) else []
         return self._once(
             ("scores", of.dataset, of.protocol, of.surrogate, of.variant),
             (self.dataset(of.dataset), self.surrogate(of), *computed),
@@ -114,11 +115,11 @@ class Recipes:
         """Return the recipe of the coresets of one method variant and rate, whatever the seed."""
         protocol = self.study.protocols[of.protocol]
         selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
-        source = selected_from[plan.selected_from(of)]
+        source = selected_from[results.selected_from(of)]
         return self._once(
-            ("coresets", of.dataset, of.protocol, of.surrogate, of.variant, of.rate),
+            ("coresets", of.dataset, of.protocol, of.surrogate, of.variant, text(of.rate)),
             (self.dataset(of.dataset), *([source(of)] if source else [])),
-            rate=of.rate,
+            rate=text(of.rate),
             rounding=protocol.rounding,
             balance=protocol.balance,
             **self._method(of.protocol, of.variant),
@@ -126,10 +127,10 @@ class Recipes:
 
     def run(self, of: Named) -> Recipe:
         """Return the recipe of the networks trained on coresets, whatever the seed."""
-        coresets = [] if of.variant == plan.FULL else [self.coresets(of)]
+        coresets = [] if of.variant == FULL else [self.coresets(of)]
         training = self.study.protocols[of.protocol].training
         return self._once(
-            ("run", of.dataset, of.protocol, of.surrogate, of.variant, of.rate, of.network),
+            ("run", of.dataset, of.protocol, of.surrogate, of.variant, text(of.rate), of.network),
             (self.dataset(of.dataset), *coresets),
             network=of.network,
             training=as_flags(training, without=("record",)),

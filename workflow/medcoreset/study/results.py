@@ -1,11 +1,10 @@
-"""The plan: which runs an experiment asks for, and where each result lies.
+"""Which results an experiment asks for, and where each lies.
 
 A path, below the study's root, is an identity. Experiments that ask for the same run name the same path, so it is computed
 once; what a job needs to know is read back from its wildcards.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from medcoreset import identity, methods
@@ -13,6 +12,7 @@ from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
+from medcoreset.plan import FULL, NO_SURROGATE, Place, Run
 from medcoreset.producers import PRODUCERS
 from medcoreset.seeding import parse_seeds
 from medcoreset.study.configuration import Experiment, Study
@@ -29,34 +29,12 @@ PLAN = EXPERIMENT + "/plan.{digest}.json"
 SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
 
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
-NO_SURROGATE = "none"
-FULL = "full"
+
+Cell = tuple[str, str, Run]
+"""One number of a table: its column, its row, and the run that it is of."""
 
 LONGEST_SEEDS = 60
 """Characters of seeds in a path."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A surrogate: network and seed, trained on a dataset under a protocol."""
-
-    dataset: str
-    protocol: str
-    surrogate: str
-
-    def path(self, pattern: str) -> str:
-        """Fill in one of the patterns above."""
-        return pattern.format(**asdict(self))
-
-
-@dataclass(frozen=True)
-class Run(Place):
-    """One coreset specification and the network trained on it, with all its seeds."""
-
-    variant: str
-    rate: str
-    network: str
-    seeds: str
 
 
 class Selected(Protocol):
@@ -66,17 +44,15 @@ class Selected(Protocol):
     variant: str
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One number of a table: a run, and how it is reported."""
-
-    run: Run
-    column: str
-    rule: str
-    key: str
+def path(study: Study, pattern: str, of: Place) -> str:
+    """Return where a result lies: one of the patterns above, below the study's root."""
+    parts = dict(vars(of))
+    if isinstance(of, Run):
+        parts |= {"rate": identity.text(of.rate), "seeds": format_seeds(of.seeds)}
+    return study.path(pattern).format(**parts)
 
 
-def format_seeds(seeds: list[int]) -> str:
+def format_seeds(seeds: Sequence[int]) -> str:
     """Return seeds as a path component, `0-4,7,9-11`; of many, their number and a digest.
 
     A file's name has at most 255 bytes.
@@ -106,14 +82,14 @@ def seeds_of(study: Study, text: str) -> list[int]:
 
 def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
     """Yield every number of an experiment; a window search yields one cell per candidate."""
-    seeds = format_seeds(experiment["seeds"])
+    seeds = tuple(sorted(experiment["seeds"]))
     for dataset in experiment["datasets"]:
         for column in experiment["protocols"]:
-            protocol, rule = study.split_protocol(column)
+            protocol, _ = study.split_protocol(column)
             for network in experiment["networks"]:
                 if experiment["full"]:
-                    run = Run(dataset, protocol.name, NO_SURROGATE, FULL, "1", network, seeds)
-                    yield Cell(run, column, rule, FULL)
+                    run = Run(dataset, protocol.name, NO_SURROGATE, FULL, 1.0, network, seeds)
+                    yield column, FULL, run
                 for key in experiment["methods"]:
                     for surrogate in study.surrogates_of(experiment, key, protocol) or [
                         NO_SURROGATE
@@ -127,16 +103,16 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     protocol.name,
                                     surrogate,
                                     variants.format(study.method_of(experiment, key), options),
-                                    identity.text(rate),
+                                    float(rate),
                                     network,
                                     seeds,
                                 )
-                                yield Cell(run, column, rule, key)
+                                yield column, key, run
 
 
 def runs(study: Study, experiment: Experiment) -> list[Run]:
     """Return the distinct runs of an experiment, in the order of its table."""
-    return list(dict.fromkeys(cell.run for cell in cells(study, experiment)))
+    return list(dict.fromkeys(run for _, _, run in cells(study, experiment)))
 
 
 def has_scores(run: Selected) -> bool:
@@ -200,7 +176,7 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
     """Return one output of every job that an experiment needs."""
     place_of = {"experiment": experiment.name}
     found = {study.path(DATASET).format(dataset=name) for name in experiment["datasets"]}
-    found |= {place.path(study.path(SURROGATE)) for place in every_surrogate(study, experiment)}
+    found |= {path(study, SURROGATE, place) for place in every_surrogate(study, experiment)}
     found.add(study.path(PLAN).format(**place_of, digest=""))
     for run in runs(study, experiment):
         patterns = [RUN]
@@ -209,13 +185,12 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
         if has_scores(run) and run.surrogate != NO_SURROGATE:
             patterns.append(SCORES)
             patterns += [EVIDENCE] if computed(run.variant) else []
-        found |= {run.path(study.path(pattern)) for pattern in patterns}
+        found |= {path(study, pattern, run) for pattern in patterns}
     for figure in experiment["figures"]:
         if "windows" in FIGURES[figure]:
-            places = surrogates(study, experiment)
-            found |= {place.path(study.path(WINDOWS)) for place in places}
+            found |= {path(study, WINDOWS, place) for place in surrogates(study, experiment)}
     made = artefacts(study, experiment)
-    return found | {path for path in made if path.endswith((".csv", ".svg"))}
+    return found | {file for file in made if file.endswith((".csv", ".svg"))}
 
 
 def speed(network: str, channels: int, image_size: int, precision: str) -> str:
@@ -243,9 +218,19 @@ def artefacts(study: Study, experiment: Experiment) -> list[str]:
     return tables + figures
 
 
+def evidence_of(study: Study, place: Place) -> str:
+    """Return the folder of a surrogate's training dynamics."""
+    return path(study, SURROGATE, place) + "/evidence"
+
+
+def metrics_of(study: Study, run: Run) -> str:
+    """Return the metrics file of a run."""
+    return path(study, RUN, run) + "/metrics.json"
+
+
 def metrics(study: Study, experiment: Experiment) -> list[str]:
     """Return the metrics files that an experiment's table is made of."""
-    return [run.path(study.path(RUN)) + "/metrics.json" for run in runs(study, experiment)]
+    return [metrics_of(study, run) for run in runs(study, experiment)]
 
 
 def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str]:
@@ -254,17 +239,12 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
     wanted: list[str] = []
     for place in surrogates(study, experiment):
         if "sources" in needs:
-            wanted += [
-                place.path(study.path(DATASET)),
-                place.path(study.path(SURROGATE)) + "/evidence",
-            ]
+            wanted += [path(study, DATASET, place), evidence_of(study, place)]
         if "windows" in needs:
-            wanted.append(place.path(study.path(WINDOWS)))
+            wanted.append(path(study, WINDOWS, place))
     for run in runs(study, experiment):
         if "scores" in needs and has_scores(run):
-            wanted.append(run.path(study.path(SCORES)))
-        if "coresets" in needs and run.surrogate != NO_SURROGATE:
-            wanted.append(run.path(study.path(CORESETS)))
+            wanted.append(path(study, SCORES, run))
     if "table" in needs:
         wanted.append(table(study, experiment.name))
     return list(dict.fromkeys(wanted))

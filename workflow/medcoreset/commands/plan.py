@@ -1,4 +1,4 @@
-"""Stage `describe`: an experiment's file becomes its resolved plan."""
+"""Stage `plan`: an experiment becomes the plan of its table and figures."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,11 @@ import click
 from medcoreset.atomic import write_json
 from medcoreset.commands import flags
 from medcoreset.errors import UserError
-from medcoreset.study import configuration, rehearsal
+from medcoreset.study import configuration, planning, rehearsal
 from medcoreset.study.recipes import Recipes
-from medcoreset.study.specification import specification
 
 
-@click.command(cls=flags.Stage)
+@click.command("plan", cls=flags.Stage)
 @click.argument("name")
 @click.option(
     "--config",
@@ -24,7 +23,7 @@ from medcoreset.study.specification import specification
 )
 @click.option("--out", required=True, type=flags.Output(), help="Plan (.json) to write.")
 def command(name: str, given: str, out: str) -> None:
-    """Resolve the experiment NAME: the rows, columns and files of its table and figures."""
+    """Plan the experiment NAME: the rows, columns and files of its table and figures."""
     try:
         config = json.loads(given)
     except (ValueError, RecursionError) as problem:
@@ -37,7 +36,7 @@ def command(name: str, given: str, out: str) -> None:
     if name not in study.experiments:
         known = ", ".join(sorted(study.experiments))
         raise UserError(f"unknown experiment {name!r} (known: {known})")
-    write_json(out, specification(Recipes(study), study.experiments[name]))
+    write_json(out, planning.of(Recipes(study), study.experiments[name]).to_json())
     # A plan that was made before has another name and is no plan any more.
     for earlier in Path(out).parent.glob("plan.*.json"):
         if earlier.name != Path(out).name:
