@@ -55,6 +55,10 @@ def main() -> None:
 
     So is a full disk, or a folder that may not be written.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(
+            errors="replace"
+        )  # a terminal may lack a letter of a name or of a method
     try:
         cli.main(prog_name="medcoreset", standalone_mode=False)
     except (UserError, click.UsageError) as mistake:
