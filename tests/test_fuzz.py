@@ -233,8 +233,11 @@ def arguments(name: str) -> st.SearchStrategy[list[str]]:
 
     @st.composite
     def line(draw) -> list[str]:
-        given = []
-        for param in stage.params:
+        given, command = [], stage
+        if isinstance(stage, click.Group):
+            given.append(draw(st.sampled_from(stage.list_commands(click.Context(cli)))))
+            command = stage.get_command(click.Context(cli), given[0])
+        for param in command.params:
             if not (param.required or draw(st.integers(0, 9)) == 0):
                 continue
             if isinstance(param, click.Argument):
