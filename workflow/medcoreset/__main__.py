@@ -63,6 +63,8 @@ def main() -> None:
         cli.main(prog_name="medcoreset", standalone_mode=False)
     except (UserError, click.UsageError) as mistake:
         _leave(mistake.format_message() if isinstance(mistake, click.UsageError) else mistake)
+    except MemoryError:
+        _leave("not enough memory; ask for fewer, or smaller, images at a time")
     except click.Abort:
         sys.exit(130)
     except click.exceptions.Exit as stop:
