@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from medcoreset.datasets import catalog
+from medcoreset.figures import FIGURES
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.plan import (
     CORESETS,
@@ -27,6 +28,8 @@ from medcoreset.study.recipes import Recipes
 def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
     """Return the resolved experiment that `table` and `figure` read: rows, columns, and files."""
     study = recipes.study
+    # Of no other file is a change a change of the plan.
+    needs = {part for figure in experiment["figures"] for part in FIGURES[figure]}
     every = list(cells(study, experiment))
     selected = [cell for cell in every if cell.run.surrogate != NO_SURROGATE]
     return {
@@ -73,6 +76,7 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
                 "recipe": recipes.surrogate(place).own,
             }
             for place in surrogates(study, experiment)
+            if "sources" in needs
         ],
         "scores": _distinct(
             _place(cell.run)
@@ -83,7 +87,7 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
                 "recipe": recipes.scores(cell.run).own,
             }
             for cell in selected
-            if has_scores(cell.run)
+            if "scores" in needs and has_scores(cell.run)
         ),
         "coresets": _distinct(
             _place(cell.run)
@@ -95,6 +99,7 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
                 "recipe": recipes.coresets(cell.run).own,
             }
             for cell in selected
+            if "coresets" in needs
         ),
         "windows": [
             _place(place)
@@ -103,6 +108,7 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
                 "recipe": recipes.windows(place).own,
             }
             for place in surrogates(study, experiment)
+            if "windows" in needs
         ],
     }
 
