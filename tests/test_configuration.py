@@ -263,7 +263,8 @@ def test_rows_that_could_be_taken_for_others_are_refused(edited, rows, message):
 def test_rates_keep_their_identity(edited):
     """Two rates are two paths, however alike, and the job gets the rate that was written."""
     rates = [0.1, 0.1000000001, 0.123456789012, 1e-05]
-    study = edited("experiments", rates=rates)
+    # Of enough images that the least of them is a coreset to train on.
+    study = edited("experiments", rates=rates, datasets=["imagenet"])
     paths = results.metrics(study, study.experiments["tiny"])
     assert {float(path.split("/")[6]) for path in paths} == {*rates, 1.0}
     made = planning.of(Recipes(study), study.experiments["tiny"])

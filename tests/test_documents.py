@@ -81,6 +81,7 @@ def test_values_take_the_types_of_the_schema():
     assert seeds == [3, 1, 2, 7]
     assert all(type(seed) is int for seed in seeds)
     assert found["full"] is False
+    assert validated({"datasets": {2024: {"path": "a.npz"}}}, "config", "")["datasets"]["2024"]
 
 
 @pytest.mark.parametrize(

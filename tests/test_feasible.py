@@ -32,6 +32,7 @@ DARK = {"protocols": ["dark"]}
         ({"protocols": ["resized"]}, ["resized_crop_flip", "in memory"]),
         ({"methods": {"full": {"method": "random"}}}, ["methods.full"]),
         ({"methods": {}}, ["no row"]),
+        ({"seeds": []}, ["seeds is empty"]),
         ({"networks": [], "methods": EL2N}, ["nothing to make"]),
         ({"methods": EL2N, "surrogate": {"network": "lenet", "epochs": 0}}, ["el2n", "0"]),
         (

@@ -74,9 +74,14 @@ def test_no_output_replaces_a_device(here, name):
 
 @pytest.mark.parametrize("name", WRITING)
 def test_every_output_is_checked_before_anything_is_read(here, name):
-    (out,) = (param for param in stage(name).params if param.opts[0] == "--out")
-    assert isinstance(out.type, flags.Output) or name == "figure"
-    assert isinstance(stage(name), flags.Stage)
+    whole, context = stage(name), click.Context(click.Command("medcoreset"))
+    commands = [whole]
+    if isinstance(whole, click.Group):
+        commands = [whole.get_command(context, each) for each in whole.list_commands(context)]
+    for command in commands:
+        (out,) = (param for param in command.params if param.opts[0] == "--out")
+        assert isinstance(out.type, flags.Output) or name == "figure"
+        assert isinstance(command, flags.Stage)
 
 
 @pytest.mark.parametrize("name", ["score", "coreset", "windows", "train", "surrogate"])

@@ -55,10 +55,16 @@ def main() -> None:
 
     So is a full disk, or a folder that may not be written.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(
+            errors="replace"
+        )  # a terminal may lack a letter of a name or of a method
     try:
         cli.main(prog_name="medcoreset", standalone_mode=False)
     except (UserError, click.UsageError) as mistake:
         _leave(mistake.format_message() if isinstance(mistake, click.UsageError) else mistake)
+    except MemoryError:
+        _leave("not enough memory; ask for fewer, or smaller, images at a time")
     except click.Abort:
         sys.exit(130)
     except click.exceptions.Exit as stop:

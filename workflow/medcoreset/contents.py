@@ -88,4 +88,4 @@ def _load(kept: str | Path | None) -> dict[str, Any]:
 def _save(kept: str | Path | None, content: dict[str, Any]) -> None:
     if kept is not None:
         with suppress(UserError, OSError), replacing(kept) as temporary:
-            temporary.write_text(json.dumps(content))
+            temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -27,7 +27,11 @@ from medcoreset.errors import UserError
 )
 @click.option("--file", type=click.Path(), help="Your own .npz in MedMNIST's layout, to be NAME.")
 @click.option("--folder", type=click.Path(), help="Your own folder of images, to be NAME.")
-@click.option("--image-size", type=int, help="Pixels to which a folder's images are resized.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(1, 4096),
+    help="Pixels to which a folder's images are resized.",
+)
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
     "--duplicates",
@@ -47,7 +51,7 @@ from medcoreset.errors import UserError
 )
 @click.option(
     "--stand-in",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**7),
     metavar="SAMPLES",
     help="Make a small stand-in of digits, with NAME's classes and splits, for a rehearsal.",
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -65,9 +66,11 @@ class Stage(click.Command):
 
 def _overwrites(made: Path, given: Path) -> bool:
     """Say whether writing one path would change what another holds."""
-    if made.is_file() and given.is_dir():
-        return made.resolve().is_relative_to(given.resolve())
-    return made.resolve() == given.resolve()
+    places = Path(os.path.realpath(made)), Path(os.path.realpath(given))
+    # As os.path has it: a name that no file can have is that of none.
+    if os.path.isfile(made) and os.path.isdir(given):
+        return places[0].is_relative_to(places[1])
+    return places[0] == places[1]
 
 
 SEED = click.IntRange(min=0, max=LARGEST)

@@ -6,6 +6,7 @@ image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's
 """
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,7 +182,7 @@ def load_labels(path: str | Path) -> np.ndarray:
 def load_info(path: str | Path) -> dict[str, Any]:
     """Return the description of a canonical file from the `.json` beside it."""
     for file in (Path(path), description_path(path)):
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise UserError(
                 f"dataset file {file} does not exist: make it with `medcoreset dataset`"
             )
@@ -198,7 +199,7 @@ def load_info(path: str | Path) -> dict[str, Any]:
 
 def description_path(path: str | Path) -> Path:
     """Return the path of the `.json` that belongs to a canonical `.npz`."""
-    return Path(path).with_suffix(".json")
+    return Path(f"{os.path.splitext(path)[0]}.json")
 
 
 def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:

@@ -325,6 +325,8 @@ class Study:
             _checked(f"{source}: surrogate.network", networks.check, name)
         for figure in experiment["figures"]:
             _known(f"{source}: figures", "figure", figure, FIGURES)
+        if experiment["networks"] and not experiment["seeds"]:
+            raise UserError(f"{source}: seeds is empty, and networks names what is to be trained")
         if experiment.has_table and not (experiment["full"] or experiment["methods"]):
             raise UserError(f"{source}: methods is empty and full is false, so there is no row")
         if not (experiment.has_table or experiment["figures"]):

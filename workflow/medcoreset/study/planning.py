@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from medcoreset.datasets import catalog
+from medcoreset.figures import FIGURES
 from medcoreset.plan import FULL, NO_SURROGATE, Dataset, Part, Plan, Reported, Run, Scores
 from medcoreset.study import results
 from medcoreset.study.configuration import Experiment
@@ -13,6 +14,8 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
     """Return the plan that an experiment's table and figures are made from."""
     study = recipes.study
     cells, places = list(results.cells(study, experiment)), results.surrogates(study, experiment)
+    # Of no other file is a change a change of the plan.
+    needs = {part for figure in experiment["figures"] for part in FIGURES[figure]}
     labels = {key: study.label(experiment, key) for key in experiment["methods"]}
     return Plan(
         name=experiment.name,
@@ -35,8 +38,9 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
                 recipe=recipes.surrogate(place).own,
             )
             for place in places
+            if "sources" in needs
         ),
-        scores=tuple(dict.fromkeys(_scores(recipes, cells))),
+        scores=tuple(dict.fromkeys(_scores(recipes, cells) if "scores" in needs else ())),
         windows=tuple(
             Part(
                 **vars(place),
@@ -44,6 +48,7 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
                 recipe=recipes.windows(place).own,
             )
             for place in places
+            if "windows" in needs
         ),
     )
 

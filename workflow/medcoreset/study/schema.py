@@ -67,6 +67,8 @@ def _typed(value: Any, rules: dict[str, Any], root: dict[str, Any], *, texts: bo
     if isinstance(value, dict):
         of_key = branches[0].get("properties", {})
         others = branches[0].get("additionalProperties") or {}
+        if of_key or others:  # these are names; `2024: …` is one too
+            value = {str(key): inner for key, inner in value.items()}
         return {
             key: _typed(inner, of_key.get(key, others), root, texts=texts)
             for key, inner in value.items()
