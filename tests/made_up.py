@@ -39,8 +39,7 @@ def write(study: Study, experiment: Experiment) -> Plan:
         content = metrics(run, classes, has_val)
         about = {"recipe": run.recipe, "run": {"dataset_sha256": datasets[run.dataset].sha256}}
         write_json(run.metrics, content | about)
-    if {"sources", "scores", "windows"} & _parts(experiment):
-        _write_scores(plan, datasets)
+    _write_scores(plan, datasets)
     return plan
 
 
@@ -73,10 +72,6 @@ def _split(random: np.random.Generator, rate: float, classes: int) -> dict[str, 
     accuracy = 0.4 + 0.5 * rate**0.25 + random.normal(0, 0.01)
     value = dict.fromkeys(("accuracy", "balanced_accuracy", "auc", "macro_f1"), accuracy)
     return {**value, "ece": 0.1, "recall": [accuracy] * classes, "n": 60}
-
-
-def _parts(experiment: Experiment) -> set[str]:
-    return {part for figure in experiment["figures"] for part in results.FIGURES[figure]}
 
 
 def _write_scores(plan: Plan, datasets: dict[str, canonical.Dataset]) -> None:

@@ -228,7 +228,7 @@ def test_any_yaml_is_read_or_refused(text):
 def arguments(name: str) -> st.SearchStrategy[list[str]]:
     """Return command lines of a stage: its flags with anything, most of them complete."""
     stage = cli.get_command(click.Context(cli), name)
-    texts = st.sampled_from([*WORDS, "data.npz", "spec.json", "out"]) | st.text(max_size=6)
+    texts = st.sampled_from([*WORDS, "data.npz", "plan.json", "out"]) | st.text(max_size=6)
     texts = texts.filter(lambda text: "\0" not in text)  # no operating system passes it on
 
     @st.composite
@@ -256,7 +256,7 @@ def place(tmp_path_factory) -> Path:
     """Return a folder of files of which none is what a stage wants."""
     folder = tmp_path_factory.mktemp("fuzz")
     (folder / "data.npz").write_bytes(b"PK\x03\x04 not an archive")
-    (folder / "spec.json").write_text("{}", encoding="utf-8")
+    (folder / "plan.json").write_text("{}", encoding="utf-8")
     return folder
 
 
