@@ -18,7 +18,7 @@ from scipy import stats
 from medcoreset.analysis import aggregate, published, tables
 from medcoreset.errors import UserError
 from medcoreset.plan import Plan
-from tests.small_study import PUBLISHED, RATES, SEEDS, save_plan, write_study
+from tests.small_study import PUBLISHED, RATES, RECIPE, SEEDS, save_plan, write_study
 
 SHIPPED = Path(__file__).parents[1] / "config" / "published"
 
@@ -380,3 +380,33 @@ def test_rates_of_many_digits_have_cells_of_their_own(study, tmp_path, papers):
     text = tables.markdown(loaded, written, [])
     assert "5.00000001 %" in text
     assert "–" not in text.partition("Random")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "\0\1", "[]", "{}", '{"seeds": 3}', f'{{"recipe": "{RECIPE}", "seeds": {{"0": 1}}}}'],
+)
+def test_damaged_metrics_are_one_line(study, tmp_path, papers, content):
+    plan, path = copy.deepcopy(study), tmp_path / "metrics.json"
+    path.write_text(content)
+    plan["runs"][0]["metrics"] = str(path)
+    with pytest.raises(UserError, match=r"metrics\.json"):
+        table_of(plan, tmp_path, papers)
+
+
+def test_metrics_that_do_not_fit_the_plan_are_refused(study, tmp_path, papers):
+    """Of another recipe, other seeds, or other data than lie there: each is one line."""
+    metrics = json.loads(Path(study["runs"][0]["metrics"]).read_text())
+    others = {
+        "does not fit the plan": {"recipe": "b" * 64},
+        "is of the seeds 0, 1, the plan has 0, 1, 2": {
+            "seeds": {seed: metrics["seeds"][seed] for seed in "01"}
+        },
+        "is of other data than digits now is": {"run": {"dataset_sha256": "b" * 64}},
+    }
+    for message, change in others.items():
+        plan, path = copy.deepcopy(study), tmp_path / "metrics.json"
+        path.write_text(json.dumps(metrics | change))
+        plan["runs"][0]["metrics"] = str(path)
+        with pytest.raises(UserError, match=message):
+            table_of(plan, tmp_path, papers)

@@ -232,7 +232,7 @@ def test_imagenet(tmp_path, monkeypatch):
         (["--folder", "."], "--folder needs --image-size"),
         (["--folder", ".", "--file", "x.npz"], "give one of them"),
         (["--file", "x.npz", "--stream"], "are for a --folder"),
-        (["--folder", ".", "--image-size", "0"], "image size 0"),
+        (["--folder", ".", "--image-size", "0"], "0 is not in the range"),
     ],
 )
 def test_options_that_do_not_go_together(tmp_path, options, said):
