@@ -27,10 +27,11 @@ Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
 
 
 class Picks(NamedTuple):
-    """What a method picks: indices (M,) in picking order, and weights (M,) or None."""
+    """What a method picks: indices (M,) in picking order, weights (M,) or None, and a warning, if any."""
 
     indices: np.ndarray
     weights: np.ndarray | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The one driver of all methods: budget per class, preselected samples, ties, order of picking."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.evidence import Evidence
 from medcoreset.methods.registry import Balance, Method, Picks
 from medcoreset.seeding import generator
@@ -93,15 +94,19 @@ def select(
         ties = generator(seed, "ties").permutation(len(evidence))
     else:
         _require(method, evidence, options)
-    preselected, picked = [], []
+    preselected, picked, warnings = [], [], []
     for group in _groups(evidence, count, balance or method.balance, seed):
         if method.ranks:
             picks = _pick(method, scores, ties, group, options)
         else:
             picks = _select(method, evidence, group, options)
+        warnings.append(picks.warning)
         given = len(group.preselected)
         preselected.append(_part(picks, slice(given)))
         picked.append(_part(picks, slice(given, None)))
+    for warning, times in Counter(filter(None, warnings)).items():
+        where = f" ({times} of {len(warnings)} classes)" if len(warnings) > 1 else ""
+        say(f"{method.name} on {evidence.name}{where}: {warning}")
     indices, weights = _joined(preselected + picked)
     return Selection(method.name, options, indices, scores, weights)
 
@@ -156,7 +161,8 @@ def _pick(
     weights = picks.weights
     if weights is not None:
         weights = np.concatenate([np.ones(len(group.preselected)), weights])
-    return _verified(method, Picks(np.concatenate([group.preselected, picked]), weights), group)
+    indices = np.concatenate([group.preselected, picked])
+    return _verified(method, picks._replace(indices=indices, weights=weights), group)
 
 
 def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[str, Any]) -> Picks:
@@ -165,7 +171,7 @@ def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[
     picks = method.select(part, group.count, group.rng, **method.passed(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))
-    return _verified(method, Picks(group.members[picks.indices], picks.weights), group)
+    return _verified(method, picks._replace(indices=group.members[picks.indices]), group)
 
 
 def _verified(method: Method, picks: Picks, group: _Group) -> Picks:
