@@ -266,3 +266,10 @@ def test_rates_keep_their_identity(edited):
     assert sorted(map(float, found)) == sorted(rates)
     made = specification(Recipes(study), study.experiments["tiny"])
     assert {entry["rate"] for entry in made["runs"]} == {*rates, 1.0}
+
+
+def test_protocols_of_papers_fix_the_arithmetic():
+    study = configuration.load({})
+    for name, protocol in study.protocols.items():
+        if {"published", "deepcore", "medmnist"} & set(study.lineage(name)):
+            assert protocol.training.precision == protocol.surrogate.precision == "float32"

@@ -1,5 +1,6 @@
 """Stage `table`: the runs of an experiment as a table beside the published numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ def command(spec: str, published: tuple[str, ...], out: Path) -> None:
     study = experiment.load(spec)
     known = papers.read_published(published, study.published)
     values, choices = aggregate.aggregate(study)
+    study = replace(study, notes=(*aggregate.arithmetic_notes(study), *study.notes))
     table = papers.compare(values, study, known)
     layouts = {"md": tables.markdown, "html": tables.html, "tex": tables.latex}
     for suffix, render in layouts.items():
