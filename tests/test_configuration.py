@@ -12,6 +12,7 @@ import yaml
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
+from medcoreset.methods.eva import first_epoch
 from medcoreset.study import configuration, plan
 from medcoreset.study.jobs import Jobs
 from medcoreset.study.recipes import Recipes
@@ -59,6 +60,12 @@ def edited(tmp_path: Path):
         ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
         ({"methods": {"eva": {"window_pairs": [1, 5]}}}, ["window_pairs", "[1, 5]", "[[1, 190]]"]),
         ({"methods": {"eva": {"length": 2, "window_pairs": []}}}, ["window_pairs", "[]"]),
+        ({"methods": {"eva": {"count_from": "one"}}}, ["count_from", "'one'", "paper or code"]),
+        ({"methods": {"aum": {"count_from": "code"}}}, ["methods.aum", "count_from", "eva"]),
+        (
+            {"methods": {"eva": {"length": 2, "count_from": "code", "window_pairs": [[1, 5]]}}},
+            ["methods.eva", "6 to 7", "6 epochs"],
+        ),
         ({"methods": {"random": None}}, ["methods.random", "None", "object"]),
         ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),
         ({"datasets": ["chestmnist"]}, ["datasets", "chestmnist", "multi-label"]),
@@ -273,3 +280,27 @@ def test_protocols_of_papers_fix_the_arithmetic():
     for name, protocol in study.protocols.items():
         if {"published", "deepcore", "medmnist"} & set(study.lineage(name)):
             assert protocol.training.precision == protocol.surrogate.precision == "float32"
+
+
+def test_windows_are_counted_as_in_the_paper_or_as_in_its_code():
+    study = configuration.load({})
+    table1 = study.experiments["eva_table1"]
+
+    def windows(experiment, key, rate):
+        (options,) = study.options(experiment, key, "organamnist", "published", rate)
+        return options["windows"], options["early"], options["late"]
+
+    assert windows(table1, "eva", 0.1) == ("dual", 101, 191)  # (100, 190)
+    assert windows(table1, "eva", 0.2) == ("dual", 1, 151)  # (1, 150)
+    figure5 = study.experiments["eva_figure5"]
+    assert windows(figure5, "window_90_190", 0.1) == ("dual", 91, 191)
+    assert windows(figure5, "window_90", 0.1)[:2] == ("single", 91)
+    assert windows(figure5, "window_1", 0.1)[:2] == ("single", 1)
+    clean = study.experiments["eva_table1_clean"]
+    options = study.options(clean, "eva", "organamnist", "clean", 0.1)
+    assert [(each["early"], each["late"]) for each in options[:2]] == [(1, 190), (1, 150)]
+
+
+@pytest.mark.parametrize(("start", "paper", "code"), [(1, 1, 1), (2, 2, 3), (190, 190, 191)])
+def test_first_epoch_of_a_window(start, paper, code):
+    assert (first_epoch(start, "paper"), first_epoch(start, "code")) == (paper, code)

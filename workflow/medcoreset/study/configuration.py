@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from medcoreset import identity, methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
+from medcoreset.methods.eva import WINDOW_STARTS, CountFrom, first_epoch
 from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
 from medcoreset.study.schema import ROOT, typed, validated
@@ -264,12 +265,20 @@ class Study:
         method = entry.pop("method", key)
         for other in ("label", "surrogate_epochs"):
             entry.pop(other, None)
-        pairs = entry.pop("window_pairs", None)
         source = f"{experiment.source}: methods.{key}"
+        for name in ("window_pairs", "count_from"):
+            if name in entry and method != "eva":
+                raise UserError(f"{source}: {name} is of the method eva, not of {method}")
+        pairs = entry.pop("window_pairs", None)
+        count_from = entry.pop("count_from", "paper")
+        if count_from not in get_args(CountFrom):
+            raise UserError(
+                f"{source}.count_from is {count_from!r}, must be {' or '.join(get_args(CountFrom))}"
+            )
         if pairs is None:
-            return [_checked(source, methods.parse_options, method, entry)]
-        if method != "eva":
-            raise UserError(f"{source}: window_pairs are of the method eva, not of {method}")
+            options = _checked(source, methods.parse_options, method, entry)
+            used = WINDOW_STARTS[options["windows"]] if method == "eva" else ()
+            return [options | {name: first_epoch(options[name], count_from) for name in used}]
         if pairs == "published":
             official = experiment["published_as"].get(dataset, dataset)
             pairs = [[*published_windows(official, rate, source)]]
@@ -278,7 +287,8 @@ class Study:
                 f"{source}.window_pairs is {pairs!r}, must be published or pairs of start epochs, "
                 "[[1, 190]]"
             )
-        candidates = [entry | {"early": early, "late": late} for early, late in pairs]
+        first = [[first_epoch(start, count_from) for start in pair] for pair in pairs]
+        candidates = [entry | {"early": early, "late": late} for early, late in first]
         return [_checked(source, methods.parse_options, method, each) for each in candidates]
 
     def surrogates_of(self, experiment: Experiment, key: str, protocol: Protocol) -> list[str]:
