@@ -60,6 +60,7 @@ def edited(tmp_path: Path):
         ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
         ({"methods": {"eva": {"window_pairs": [1, 5]}}}, ["window_pairs", "[1, 5]", "[[1, 190]]"]),
         ({"methods": {"eva": {"length": 2, "window_pairs": []}}}, ["window_pairs", "[]"]),
+        ({"methods": {"aum": {"balance": "classes"}}}, ["aum.balance", "classes", "global, class"]),
         ({"methods": {"eva": {"count_from": "one"}}}, ["count_from", "'one'", "paper or code"]),
         ({"methods": {"aum": {"count_from": "code"}}}, ["methods.aum", "count_from", "eva"]),
         (
@@ -130,7 +131,7 @@ def test_every_experiment_of_the_papers_is_planned():
         assert len(made["runs"]) == len(list(plan.cells(study, experiment))), name
     table1 = study.experiments["eva_table1"]
     organs = [run for run in plan.runs(study, table1) if run.dataset == "organsmnist"]
-    assert len(organs) == 36  # jobs of three seeds each: 108 trainings
+    assert len(organs) == 41  # jobs of three seeds each: 123 trainings
     assert len(set(plan.runs(study, table1))) == len(plan.metrics(study, table1))
 
 
@@ -304,3 +305,27 @@ def test_windows_are_counted_as_in_the_paper_or_as_in_its_code():
 @pytest.mark.parametrize(("start", "paper", "code"), [(1, 1, 1), (2, 2, 3), (190, 190, 191)])
 def test_first_epoch_of_a_window(start, paper, code):
     assert (first_epoch(start, "paper"), first_epoch(start, "code")) == (paper, code)
+
+
+def test_a_row_of_its_own_balance_shares_the_surrogate_and_the_scores():
+    study = configuration.load({})
+    table1 = study.experiments["eva_table1"]
+    cells = {cell.key: cell.run for cell in plan.cells(study, table1)}
+    shared, own = cells["eva"], cells["eva_class"]
+    assert (shared.balance, own.balance) == ("", "+balance=class")
+    for pattern in (plan.SURROGATE, plan.SCORES):
+        assert shared.path(pattern) == own.path(pattern)
+    assert shared.path(plan.CORESETS).replace("/0.3/", "/0.3+balance=class/") == own.path(
+        plan.CORESETS
+    )
+    recipes = Recipes(study)
+    assert recipes.scores(shared) == recipes.scores(own)
+    assert recipes.coresets(shared) != recipes.coresets(own)
+    assert recipes.run(shared) != recipes.run(own)
+
+
+def test_a_balance_that_is_the_protocols_own_is_not_spelled_out(edited):
+    rows = {"el2n": {"epochs": 1}, "same": {"method": "el2n", "epochs": 1, "balance": "global"}}
+    study = edited("experiments", methods=rows, surrogate={"network": "lenet"})
+    runs = {cell.key: cell.run for cell in plan.cells(study, study.experiments["tiny"])}
+    assert runs["el2n"] == runs["same"]

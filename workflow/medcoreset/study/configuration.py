@@ -263,7 +263,7 @@ class Study:
             for name, value in experiment["methods"][key].items()
         }
         method = entry.pop("method", key)
-        for other in ("label", "surrogate_epochs"):
+        for other in ("label", "surrogate_epochs", "balance"):
             entry.pop(other, None)
         source = f"{experiment.source}: methods.{key}"
         for name in ("window_pairs", "count_from"):
@@ -304,6 +304,11 @@ class Study:
     def method_of(self, experiment: Experiment, key: str) -> str:
         """Return the name of the method behind a row."""
         return experiment["methods"][key].get("method", key)
+
+    def own_balance(self, experiment: Experiment, key: str, protocol: Protocol) -> str:
+        """Return a row's class balance as a part of paths, "" if it is that of the protocol."""
+        own = experiment["methods"][key].get("balance", protocol.balance)
+        return "" if own == protocol.balance else identity.join("", {"balance": own})
 
     def window_grid(self) -> tuple[int, int]:
         """Return length and step of the windows that are scored in pairs, in epochs."""

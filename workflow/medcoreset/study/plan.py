@@ -22,8 +22,8 @@ SURROGATE = "surrogates/{dataset}/{protocol}/{surrogate}"
 EVIDENCE = "evidence/{dataset}/{protocol}/{surrogate}/{variant}"
 SCORES = "scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
 WINDOWS = "windows/{dataset}/{protocol}/{surrogate}.npz"
-CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
-RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
+CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}"
+RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}"
 EXPERIMENT = "experiments/{experiment}"
 PLAN = EXPERIMENT + "/plan.{digest}.json"
 SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
@@ -51,12 +51,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Run(Place):
-    """One coreset specification and the network trained on it, with all its seeds."""
+    """One coreset specification and the network trained on it, with all its seeds.
+
+    `balance` is `+balance=global` or `+balance=class` where that is not the protocol's, else "".
+    """
 
     variant: str
     rate: str
     network: str
     seeds: str
+    balance: str = ""
 
 
 class Selected(Protocol):
@@ -64,6 +68,7 @@ class Selected(Protocol):
 
     surrogate: str
     variant: str
+    balance: str
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     identity.text(rate),
                                     network,
                                     seeds,
+                                    study.own_balance(experiment, key, protocol),
                                 )
                                 yield Cell(run, column, rule, key)
 
@@ -194,6 +200,11 @@ def selected_from(run: Selected) -> str:
     if run.surrogate == NO_SURROGATE:
         return "labels"
     return "scores" if has_scores(run) else "evidence"
+
+
+def balance(run: Selected, usual: str) -> str:
+    """Return whether a coreset's budget is one for all or one per class, as is `usual` if it is silent."""
+    return identity.split(run.balance, "balance")[1].get("balance", usual)
 
 
 def outputs(study: Study, experiment: Experiment) -> set[str]:

@@ -27,6 +27,7 @@ class Named(Protocol):
     variant: str
     rate: str
     network: str
+    balance: str
 
 
 class Recipe(NamedTuple):
@@ -116,11 +117,11 @@ class Recipes:
         selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
         source = selected_from[plan.selected_from(of)]
         return self._once(
-            ("coresets", of.dataset, of.protocol, of.surrogate, of.variant, of.rate),
+            ("coresets", of.dataset, of.protocol, of.surrogate, of.variant, of.rate, of.balance),
             (self.dataset(of.dataset), *([source(of)] if source else [])),
             rate=of.rate,
             rounding=protocol.rounding,
-            balance=protocol.balance,
+            balance=plan.balance(of, protocol.balance),
             **self._method(of.protocol, of.variant),
         )
 
@@ -129,7 +130,16 @@ class Recipes:
         coresets = [] if of.variant == plan.FULL else [self.coresets(of)]
         training = self.study.protocols[of.protocol].training
         return self._once(
-            ("run", of.dataset, of.protocol, of.surrogate, of.variant, of.rate, of.network),
+            (
+                "run",
+                of.dataset,
+                of.protocol,
+                of.surrogate,
+                of.variant,
+                of.rate,
+                of.balance,
+                of.network,
+            ),
             (self.dataset(of.dataset), *coresets),
             network=of.network,
             training=as_flags(training, without=("record",)),
