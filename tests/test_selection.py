@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -229,9 +230,15 @@ def test_weights_of_selecting_methods_follow_their_samples():
         return Picks(indices, 1.0 + evidence["labels"][indices])
 
     evidence = evidence_of(30, preselected=np.array([8, 3]))
-    selection = select(method_that(by_label), evidence, 12)
+    selection = select(replace(method_that(by_label), weighted=True), evidence, 12)
     assert set(selection.indices[:2].tolist()) == {8, 3}
     np.testing.assert_array_equal(selection.weights, 1 + evidence["labels"][selection.indices])
+
+
+def test_weights_of_a_method_that_says_it_has_none_are_a_bug():
+    erring = method_that(lambda evidence, count, rng: Picks(np.arange(count), np.ones(count)))
+    with pytest.raises(AssertionError, match="not registered as weighted"):
+        select(erring, evidence_of(30), 3)
 
 
 @pytest.mark.parametrize(

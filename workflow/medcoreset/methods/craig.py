@@ -13,6 +13,7 @@ from medcoreset.methods.registry import Picks, selecting
     reference="Mirzasoleiman et al., ICML 2020, Algorithm 1",
     cost="O(N_c²·D) per class of N_c samples",
     balance="class",
+    weighted=True,
     departs="code of DeepCore adds 1 to every weight",
 )
 def craig(evidence: Evidence, count: int, rng: np.random.Generator) -> Picks:

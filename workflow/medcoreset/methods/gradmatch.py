@@ -31,6 +31,7 @@ STATIC = (
     reference="Killamsetty et al., ICML 2021, Algorithm 2",
     cost="O(N_c·D·C·M_c + M_c³) per class of N_c samples, M_c of them picked",
     balance="class",
+    weighted=True,
     departs="code of DeepCore divides gradients by the batch size, so that λ outweighs them, calls a "
     "function that torch has removed, and returns fewer samples than asked for",
 )

@@ -42,6 +42,7 @@ def sensitivity(evidence: Evidence) -> np.ndarray:
     reference="Bachem et al., ICML 2015; DeepCore, Eq. 5",
     cost="O(T·N)",
     balance="class",
+    weighted=True,
 )
 def importance_sampling(
     scores: np.ndarray, count: int, rng: np.random.Generator, *, draws: Draws = "systematic"

@@ -41,7 +41,7 @@ class Method:
     `needs` names the arrays of evidence, or is a function of the options that returns their names.
     `options` are the parameters that the function has, `taken` by name, and those of the producers
     of the arrays; a parameter without a default is an option of a producer, which declares it.
-    `keep` says which end of the scores is kept first (None: `pick` decides). `departs` says where
+    `weighted` says whether it gives weights. `keep` says which end of the scores is kept first (None: `pick` decides). `departs` says where
     well-known public code computes something else. `check_epochs(epochs, **options)`, if set,
     raises a UserError when the training dynamics are too short for the options.
     """
@@ -56,6 +56,7 @@ class Method:
     source: Path
     taken: frozenset[str] = frozenset()
     balance: Balance = "global"
+    weighted: bool = False
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
     keep: Keep | None = None

@@ -186,6 +186,8 @@ def _verified(method: Method, picks: Picks, group: _Group) -> Picks:
         raise AssertionError(
             f"{method.name} did not pick {group.count} distinct samples, preselected first"
         )
+    if picks.weights is not None and not method.weighted:
+        raise AssertionError(f"{method.name} gives weights, but is not registered as weighted")
     return picks
 
 

@@ -348,9 +348,23 @@ class Study:
         self._check_rows(experiment)
         for key in experiment["methods"]:
             self._check_options(experiment, key)
+        self._check_weights(experiment)
         self._check_figures(experiment)
         for dataset in experiment["datasets"]:
             self._check_data(experiment, dataset)
+
+    def _check_weights(self, experiment: Experiment) -> None:
+        rows = {
+            f"methods.{key}": methods.get(self.method_of(experiment, key)).weighted
+            for key in experiment["methods"]
+        }
+        if experiment["full"]:
+            rows["full"] = False
+        for column in experiment["protocols"] if experiment.has_table else ():
+            protocol = self.split_protocol(column)[0]
+            for row, gives in rows.items():
+                given = (row, gives, protocol.name, protocol.training)
+                _checked(f"{experiment.source}", feasible.check_weights, *given)
 
     def _check_figures(self, experiment: Experiment) -> None:
         rows = {key: methods.get(self.method_of(experiment, key)) for key in experiment["methods"]}

@@ -83,6 +83,15 @@ def check_dynamics(key: str, method: methods.Method, options: dict[str, Any], ep
         )
 
 
+def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions) -> None:
+    """Raise a UserError for a row without weights whose loss is to be weighted in any case."""
+    if options.weighted_loss == "true" and not gives:
+        raise UserError(
+            f"{row} gives no weights, and protocol {protocol} has weighted_loss: true "
+            "(where_given weights the loss where there are some)"
+        )
+
+
 def check_averaged(key: str, method: methods.Method, options: dict[str, Any], seed: int) -> None:
     """Raise a UserError if a method averages over surrogates whose seeds are too large."""
     units = {name: option.range.unit for name, option in method.options.items()}
