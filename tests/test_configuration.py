@@ -13,11 +13,13 @@ from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
 from medcoreset.methods.eva import first_epoch
+from medcoreset.selection.budget import expected_size
 from medcoreset.study import configuration, plan
 from medcoreset.study.jobs import Jobs
 from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import schema
 from medcoreset.study.specification import specification
+from medcoreset.training import schedule
 from medcoreset.training.options import TrainingOptions
 from tests.conftest import ROOT
 
@@ -329,3 +331,16 @@ def test_a_balance_that_is_the_protocols_own_is_not_spelled_out(edited):
     study = edited("experiments", methods=rows, surrogate={"network": "lenet"})
     runs = {cell.key: cell.run for cell in plan.cells(study, study.experiments["tiny"])}
     assert runs["el2n"] == runs["same"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "batches"),
+    [(0.001, 1), (0.005, 2), (0.01, 4), (0.05, 20), (0.1, 40), (0.2, 79), (0.9, 352), (1, 391)],
+)
+def test_deepcores_protocol_takes_as_many_steps_as_deepcore(rate, batches):
+    """A DataLoader of CIFAR-10's coreset has ⌈M / 128⌉ batches, in each of 200 epochs."""
+    protocol = configuration.load({}).protocols["deepcore"]
+    size = expected_size(rate, 50_000, 10, protocol.rounding, protocol.balance)
+    laid_out = schedule.plan(size, protocol.training)
+    assert (size, laid_out.iterations) == (round(50_000 * rate), 200 * batches)
+    assert laid_out.batches[0] == (0, min(128, size))

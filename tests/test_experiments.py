@@ -13,7 +13,7 @@ from medcoreset.analysis.published import read_published
 from medcoreset.commands import figure, table
 from medcoreset.datasets import catalog, facts
 from medcoreset.identity import Surrogate
-from medcoreset.selection.budget import budget
+from medcoreset.selection.budget import expected_size
 from medcoreset.study import configuration, plan
 from medcoreset.study.configuration import PUBLISHED_TABLES
 from medcoreset.training import schedule
@@ -94,7 +94,9 @@ def cells_of(study: configuration.Study):
         for run in plan.runs(study, experiment):
             protocol = study.protocols[run.protocol]
             known = facts.of(catalog.parse(run.dataset), None)
-            size = budget(float(run.rate), known.train, protocol.rounding)
+            balance = plan.balance(run, protocol.balance)
+            known_of = (known.train, known.classes, protocol.rounding, balance)
+            size = expected_size(float(run.rate), *known_of)
             yield experiment.name, run, protocol.training, size
 
 

@@ -12,7 +12,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence, statistics
 from medcoreset.methods.eva import eva
 from medcoreset.methods.registry import Method, Picks
-from medcoreset.selection.budget import budget, class_budgets
+from medcoreset.selection.budget import budget, class_budgets, expected_size, nearest_budgets
 from medcoreset.selection.select import score, select
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
 from tests import oracles
@@ -34,14 +34,18 @@ def evidence_of(n: int, seed: int = 0, classes: int = 4, epochs: int = 12, **mor
 # --- budgets
 
 
-@pytest.mark.parametrize("rounding", ["ceil", "floor"])
+@pytest.mark.parametrize("rounding", ["ceil", "floor", "nearest"])
 def test_budgets_of_published_rates(rounding):
     official = oracles.load("budget_rounding")
     for i, n in enumerate(official["N"]):
         for j, rate in enumerate(official["alpha"]):
-            floor, _, _ = official["int_ceil_round"][i, j]
+            floor, _, rounded = official["int_ceil_round"][i, j]
             exact = Fraction(str(rate)) * int(n)
-            expected = floor if rounding == "floor" else -(-exact // 1)
+            expected = {
+                "ceil": -(-exact // 1),
+                "floor": floor,
+                "nearest": max(1, rounded),
+            }[rounding]
             assert budget(float(rate), int(n), rounding) == expected
 
 
@@ -63,6 +67,28 @@ def test_a_rate_outside_0_to_1_is_refused(rate):
 def test_a_budget_of_nothing_is_refused():
     with pytest.raises(UserError, match="no sample"):
         budget(0.001, 100, "floor")
+
+
+def test_nearest_budgets_are_of_each_class_by_itself():
+    sizes = np.array([1300, 732, 0, 1, 500, 300])
+    assert nearest_budgets(0.001, sizes).tolist() == [1, 1, 0, 1, 1, 1]
+    # 6.5, 3.66, 0.005, 2.5 and 1.5, half to even
+    assert nearest_budgets(0.005, sizes).tolist() == [6, 4, 0, 1, 2, 2]
+    assert nearest_budgets(1, sizes).tolist() == sizes.tolist()
+    assert expected_size(0.001, 1_281_167, 1000, "nearest", "class") == 1000
+    assert expected_size(0.001, 1_281_167, 1000, "nearest", "global") == 1281
+    assert expected_size(0.001, 1_281_167, 1000, "ceil", "class") == 1282
+
+
+def test_given_budgets_of_classes():
+    evidence = evidence_of(60)
+    sizes = np.bincount(evidence["labels"])
+    budgets = nearest_budgets(0.3, sizes)
+    for name in ("random", "el2n"):
+        found = select(methods.get(name), evidence, budgets, balance="class")
+        assert np.bincount(evidence["labels"][found.indices]).tolist() == budgets.tolist()
+        found = select(methods.get(name), evidence, budgets, balance="global")
+        assert len(found.indices) == budgets.sum()
 
 
 @settings(max_examples=300)

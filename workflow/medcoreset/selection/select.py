@@ -70,7 +70,7 @@ def check_scores(method: Method, scores: np.ndarray, source: str) -> None:
 def select(
     method: Method,
     evidence: Evidence,
-    count: int,
+    count: int | np.ndarray,
     *,
     balance: Balance | None = None,
     seed: int = 0,
@@ -79,7 +79,8 @@ def select(
 ) -> Selection:
     """Return a coreset of exactly `count` samples, those in `evidence.preselected` among them.
 
-    `balance: class` runs the method within each class, on largest-remainder budgets; scores are
+    `balance: class` runs the method within each class, on largest-remainder budgets, or on those that
+    `count` lists (C,), which are no more than the classes have; scores are
     always those of the whole training set. The default is the method's own. Scores (N,) that were
     computed before may be given. Preselected samples come first, then the picks, class after class.
 
@@ -88,7 +89,7 @@ def select(
     Raises UserError for a count outside 1 … N or below the number of preselected samples.
     """
     options = method.parse_options(options or {})
-    _check_count(count, evidence)
+    _check_count(int(np.sum(count)), evidence)
     if method.ranks:
         scores = score(method, evidence, options) if scores is None else scores
         ties = generator(seed, "ties").permutation(len(evidence))
@@ -127,16 +128,21 @@ def _check_count(count: int, evidence: Evidence) -> None:
         )
 
 
-def _groups(evidence: Evidence, count: int, balance: Balance, seed: int) -> Iterator[_Group]:
+def _groups(
+    evidence: Evidence, count: int | np.ndarray, balance: Balance, seed: int
+) -> Iterator[_Group]:
     preselected = evidence.preselected
     if balance == "global":
         everyone = np.arange(len(evidence))
-        yield _Group(everyone, preselected, count, generator(seed, "selection"))
+        yield _Group(everyone, preselected, int(np.sum(count)), generator(seed, "selection"))
         return
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))
-    for label, budget in enumerate(class_budgets(sizes, count, taken)):
+    budgets = (
+        class_budgets(sizes, count, taken) if np.ndim(count) == 0 else np.maximum(count, taken)
+    )
+    for label, budget in enumerate(budgets):
         if budget:
             given = preselected[labels[preselected] == label]
             rng = generator(seed, "selection", label)

@@ -388,8 +388,10 @@ class Study:
             protocol = self.split_protocol(column)[0]
             for options in (protocol.training, protocol.surrogate):
                 check(feasible.check_training, dataset, known, options)
-            for rate in experiment["rates"] if experiment["methods"] else ():
-                given = (rate, protocol.rounding, protocol.training)
+            rows = experiment["methods"].values()
+            balances = dict.fromkeys(row.get("balance", protocol.balance) for row in rows)
+            for rate, balance in product(experiment["rates"], balances):
+                given = (rate, protocol.rounding, balance, protocol.training)
                 check(feasible.check_rate, dataset, known, *given)
 
     def _check_rows(self, experiment: Experiment) -> None:

@@ -18,7 +18,7 @@ from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
 from medcoreset.reading import read_json
-from medcoreset.selection.budget import budget
+from medcoreset.selection.budget import expected_size
 from medcoreset.study import plan
 from medcoreset.study.configuration import ROOT, Experiment, Study
 from medcoreset.study.rehearsal import Rehearsal
@@ -145,7 +145,8 @@ def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
 
 def _of_run(study: Study, run: plan.Run, known: Facts) -> list[Work]:
     protocol = study.protocols[run.protocol]
-    size = budget(float(run.rate), known.train, protocol.rounding)
+    balance = plan.balance(run, protocol.balance)
+    size = expected_size(float(run.rate), known.train, known.classes, protocol.rounding, balance)
     one = _work(run.dataset, run.network, size, known, protocol.training)
     return [one] * len(plan.seeds_of(study, run.seeds))
 
