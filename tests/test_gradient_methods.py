@@ -112,6 +112,13 @@ def test_craig_weights_add_up_to_the_size_of_each_class():
     assert choose("craig", arrays, 1).weights.tolist() == [np.bincount(arrays["labels"]).max()]
 
 
+def test_craig_with_what_the_code_of_deepcore_adds():
+    arrays = arrays_of(60)
+    found, coded = (choose("craig", arrays, 12, options={"added": each}) for each in (0, 1))
+    np.testing.assert_array_equal(coded.weights, found.weights + 1)
+    np.testing.assert_array_equal(coded.indices, found.indices)
+
+
 def test_craig_counts_preselected_samples_as_medoids():
     arrays = arrays_of(60) | {"preselected": np.array([5, 9])}
     found = choose("craig", arrays, 12, balance="global")

@@ -308,3 +308,14 @@ def test_scores_of_pairs_are_those_of_eva(combine):
     for (early, late), scores in zip(pairs, every, strict=True):
         expected = eva(evidence, early=early, late=late, **options)
         np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva"])
+def test_the_other_end_of_the_scores_can_be_kept(name):
+    method, evidence = methods.get(name), evidence_of(60)
+    options = dict(SHORT.get(name, {}))
+    usual = select(method, evidence, 60, options=options)
+    other = {"highest": "lowest", "lowest": "highest"}[method.keep]
+    kept = select(method, evidence, 60, options=options | {"keep": other})
+    np.testing.assert_array_equal(kept.scores, usual.scores)
+    np.testing.assert_array_equal(kept.scores[kept.indices], usual.scores[usual.indices][::-1])

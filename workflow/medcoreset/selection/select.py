@@ -155,7 +155,7 @@ def _pick(
     pool = np.setdiff1d(group.members, group.preselected, assume_unique=True)
     count = group.count - len(group.preselected)
     if method.pick is None:
-        best_first = -scores[pool] if method.keep == "highest" else scores[pool]
+        best_first = -scores[pool] if options["keep"] == "highest" else scores[pool]
         positions = np.lexsort((ties[pool], best_first))[:count]
     elif count:
         positions = method.pick(scores[pool], count, group.rng, **method.passed(options))

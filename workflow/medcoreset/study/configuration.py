@@ -486,7 +486,7 @@ class Study:
         source = f"{experiment.source}: methods.{key}"
         for options, epochs in product(candidates, lengths):
             if method.check_epochs:
-                _checked(source, method.check_epochs, epochs, **options)
+                _checked(source, method.check_epochs, epochs, **method.passed(options))
             _checked(f"{experiment.source}", feasible.check_dynamics, key, method, options, epochs)
         for options in candidates:
             seed = experiment["surrogate"]["seed"]
