@@ -45,8 +45,8 @@ def test_options_and_defaults():
     assert methods.parse_options("eva", {}) == EVA
     assert methods.parse_options("el2n", {}) == {"epochs": 10, "keep": "highest"}
     assert methods.parse_options("ccs", {}) == {"beta": 0.0, "strata": 50}
-    for given, text in ((math.inf, "inf"), (0, "0")):
-        parsed = methods.parse_options("forgetting", {"never_learned": given})
+    for value, text in ((math.inf, "inf"), (0, "0")):
+        parsed = methods.parse_options("forgetting", {"never_learned": value})
         assert parsed == {"never_learned": text, "keep": "highest"}
     assert methods.parse_options("eva", {"late": "31", "weight": ".3"}) == EVA | {
         "late": 31,

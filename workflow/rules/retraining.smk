@@ -40,6 +40,6 @@ rule train_network:
     shell:
         "python -m medcoreset train --dataset {input.dataset:q} {params.coresets}"
         " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
-        " --method {wildcards.variant:q}{wildcards.balance} --rate {wildcards.rate:q} --network {wildcards.network:q}"
+        " --method {wildcards.variant:q}{wildcards.balance:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
         " --seeds {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"
         " --out {params.out:q} > {log:q} 2>&1"
