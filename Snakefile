@@ -58,6 +58,7 @@ wildcard_constraints:
     variant=r"[^/]+",
     network=r"[^/]+",
     rate=r"[0-9.e-]+",
+    balance=r"(?:\+balance=(?:global|class))?",
     seeds=r"[0-9a-fx,-]+",
     experiment=r"[^/]+",
     digest=r"[0-9a-f]+",

@@ -148,7 +148,9 @@ def _dataset(plan: dict, dataset: canonical.Dataset, folder: Path) -> None:
                     own = {} if method in scores else {"surrogate": NO_SURROGATE}
                     run = {**place, **own, "variant": method, "rate": rate, "network": network}
                     run |= {"seeds": list(SEEDS), "column": column, "method": method}
-                    plan["runs"].append({**run, "metrics": str(path), "coresets": ""})
+                    plan["runs"].append(
+                        {**run, "metrics": str(path), "coresets": "", "balance": ""}
+                    )
 
 
 def _select(

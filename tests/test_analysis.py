@@ -213,6 +213,25 @@ def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
     assert set(read["within_tolerance"].dropna()) == {True, False}
 
 
+def test_a_table_says_which_arithmetic_was_used_if_not_float32_alone(study, tmp_path, papers):
+    spec = copy.deepcopy(study)
+    for i, (name, entry) in enumerate(zip(("float32", "bfloat16"), spec["runs"], strict=False)):
+        content = json.loads(Path(entry["metrics"]).read_text())
+        content["measured"] = {"arithmetic": name}
+        entry["metrics"] = str(tmp_path / f"{i}.json")
+        Path(entry["metrics"]).write_text(json.dumps(content))
+    done = run(
+        "table", "--plan", save_plan(spec, tmp_path), "--published", papers, "--out", tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    jobs = len({entry["metrics"] for entry in spec["runs"]})
+    said = f"1 of {jobs} computed in bfloat16, the others in float32"
+    for suffix in ("md", "html", "tex"):
+        assert said in (tmp_path / f"table.{suffix}").read_text()
+    run("table", "--plan", save_plan(study, tmp_path), "--published", papers, "--out", tmp_path)
+    assert "computed in" not in (tmp_path / "table.md").read_text()
+
+
 def test_markdown_layout(study, tmp_path, papers):
     loaded = Plan.read(save_plan(study, tmp_path))
     table = table_of(study, tmp_path, papers)

@@ -13,11 +13,14 @@ import yaml
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
+from medcoreset.methods.eva import first_epoch
 from medcoreset.plan import Plan
+from medcoreset.selection.budget import expected_size
 from medcoreset.study import configuration, planning, results
 from medcoreset.study.jobs import Jobs
 from medcoreset.study.recipes import Recipes
 from medcoreset.study.schema import schema
+from medcoreset.training import schedule
 from medcoreset.training.options import TrainingOptions
 from tests.conftest import ROOT
 
@@ -60,6 +63,13 @@ def edited(tmp_path: Path):
         ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
         ({"methods": {"eva": {"window_pairs": [1, 5]}}}, ["window_pairs", "[1, 5]", "[[1, 190]]"]),
         ({"methods": {"eva": {"length": 2, "window_pairs": []}}}, ["window_pairs", "[]"]),
+        ({"methods": {"aum": {"balance": "classes"}}}, ["aum.balance", "classes", "global, class"]),
+        ({"methods": {"eva": {"count_from": "one"}}}, ["count_from", "'one'", "paper or code"]),
+        ({"methods": {"aum": {"count_from": "code"}}}, ["methods.aum", "count_from", "eva"]),
+        (
+            {"methods": {"eva": {"length": 2, "count_from": "code", "window_pairs": [[1, 5]]}}},
+            ["methods.eva", "6 to 7", "6 epochs"],
+        ),
         ({"methods": {"random": None}}, ["methods.random", "None", "object"]),
         ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),
         ({"datasets": ["chestmnist"]}, ["datasets", "chestmnist", "multi-label"]),
@@ -125,7 +135,7 @@ def test_every_experiment_of_the_papers_is_planned():
         assert len(made.runs) == len(list(results.cells(study, experiment))), name
     table1 = study.experiments["eva_table1"]
     organs = [run for run in results.runs(study, table1) if run.dataset == "organsmnist"]
-    assert len(organs) == 36  # jobs of three seeds each: 108 trainings
+    assert len(organs) == 41  # jobs of three seeds each: 123 trainings
     assert len(set(results.runs(study, table1))) == len(results.metrics(study, table1))
 
 
@@ -269,3 +279,70 @@ def test_rates_keep_their_identity(edited):
     assert {float(path.split("/")[6]) for path in paths} == {*rates, 1.0}
     made = planning.of(Recipes(study), study.experiments["tiny"])
     assert {run.rate for run in made.runs} == {*rates, 1.0}
+
+
+def test_protocols_of_papers_fix_the_arithmetic():
+    study = configuration.load({})
+    for name, protocol in study.protocols.items():
+        if {"published", "deepcore", "medmnist"} & set(study.lineage(name)):
+            assert protocol.training.precision == protocol.surrogate.precision == "float32"
+
+
+def test_windows_are_counted_as_in_the_paper_or_as_in_its_code():
+    study = configuration.load({})
+    table1 = study.experiments["eva_table1"]
+
+    def windows(experiment, key, rate):
+        (options,) = study.options(experiment, key, "organamnist", "published", rate)
+        return options["windows"], options["early"], options["late"]
+
+    assert windows(table1, "eva", 0.1) == ("dual", 101, 191)  # (100, 190)
+    assert windows(table1, "eva", 0.2) == ("dual", 1, 151)  # (1, 150)
+    figure5 = study.experiments["eva_figure5"]
+    assert windows(figure5, "window_90_190", 0.1) == ("dual", 91, 191)
+    assert windows(figure5, "window_90", 0.1)[:2] == ("single", 91)
+    assert windows(figure5, "window_1", 0.1)[:2] == ("single", 1)
+    clean = study.experiments["eva_table1_clean"]
+    options = study.options(clean, "eva", "organamnist", "clean", 0.1)
+    assert [(each["early"], each["late"]) for each in options[:2]] == [(1, 190), (1, 150)]
+
+
+@pytest.mark.parametrize(("start", "paper", "code"), [(1, 1, 1), (2, 2, 3), (190, 190, 191)])
+def test_first_epoch_of_a_window(start, paper, code):
+    assert (first_epoch(start, "paper"), first_epoch(start, "code")) == (paper, code)
+
+
+def test_a_row_of_its_own_balance_shares_the_surrogate_and_the_scores():
+    study = configuration.load({})
+    table1 = study.experiments["eva_table1"]
+    cells = {key: run for _, key, run in results.cells(study, table1)}
+    shared, own = cells["eva"], cells["eva_class"]
+    assert (shared.balance, own.balance) == ("", "+balance=class")
+    for pattern in (results.SURROGATE, results.SCORES):
+        assert results.path(study, pattern, shared) == results.path(study, pattern, own)
+    coresets = [results.path(study, results.CORESETS, run) for run in (shared, own)]
+    assert coresets[0].replace("/0.3/", "/0.3+balance=class/") == coresets[1]
+    recipes = Recipes(study)
+    assert recipes.scores(shared) == recipes.scores(own)
+    assert recipes.coresets(shared) != recipes.coresets(own)
+    assert recipes.run(shared) != recipes.run(own)
+
+
+def test_a_balance_that_is_the_protocols_own_is_not_spelled_out(edited):
+    rows = {"el2n": {"epochs": 1}, "same": {"method": "el2n", "epochs": 1, "balance": "global"}}
+    study = edited("experiments", methods=rows, surrogate={"network": "lenet"})
+    runs = {key: run for _, key, run in results.cells(study, study.experiments["tiny"])}
+    assert runs["el2n"] == runs["same"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "batches"),
+    [(0.001, 1), (0.005, 2), (0.01, 4), (0.05, 20), (0.1, 40), (0.2, 79), (0.9, 352), (1, 391)],
+)
+def test_deepcores_protocol_takes_as_many_steps_as_deepcore(rate, batches):
+    """A DataLoader of CIFAR-10's coreset has ⌈M / 128⌉ batches, in each of 200 epochs."""
+    protocol = configuration.load({}).protocols["deepcore"]
+    size = expected_size(rate, 50_000, 10, protocol.rounding, protocol.balance)
+    laid_out = schedule.plan(size, protocol.training)
+    assert (size, laid_out.iterations) == (round(50_000 * rate), 200 * batches)
+    assert laid_out.batches[0] == (0, min(128, size))

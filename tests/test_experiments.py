@@ -14,7 +14,7 @@ from medcoreset.commands import figure, table
 from medcoreset.datasets import catalog, facts
 from medcoreset.identity import Surrogate
 from medcoreset.plan import FULL, INDEPENDENT
-from medcoreset.selection.budget import budget
+from medcoreset.selection.budget import expected_size
 from medcoreset.study import configuration, results
 from medcoreset.study.configuration import PUBLISHED_TABLES
 from medcoreset.training import schedule
@@ -95,7 +95,9 @@ def cells_of(study: configuration.Study):
         for run in results.runs(study, experiment):
             protocol = study.protocols[run.protocol]
             known = facts.of(catalog.parse(run.dataset), None)
-            size = budget(run.rate, known.train, protocol.rounding)
+            balance = results.balance(run, protocol.balance)
+            known_of = (known.train, known.classes, protocol.rounding, balance)
+            size = expected_size(run.rate, *known_of)
             yield experiment.name, run, protocol.training, size
 
 

@@ -29,6 +29,11 @@ DARK = {"protocols": ["dark"]}
         ({"rates": [0.1, 0.10]}, ["rates", "repeat", "0.1"]),
         ({"datasets": ["pathmnist"]} | DARK, ["channels", "pathmnist has 3"]),
         ({"datasets": ["imagenet"], "protocols": ["cropped"]}, ["crop_flip", "resized_crop_flip"]),
+        ({"protocols": ["weighted"]}, ["random gives no weights", "weighted_loss", "where_given"]),
+        (
+            {"protocols": ["weighted"], "full": False, "methods": EL2N},
+            ["methods.el2n gives no weights", "protocol weighted"],
+        ),
         ({"protocols": ["resized"]}, ["resized_crop_flip", "in memory"]),
         ({"methods": {"full": {"method": "random"}}}, ["methods.full"]),
         ({"methods": {}}, ["no row"]),
@@ -57,6 +62,7 @@ def test_what_a_job_would_refuse_is_one_line(tmp_path, changes, words):
     for name, training in {
         "floored": {},
         "dark": {"channels": 1},
+        "weighted": {"weighted_loss": True},
         "cropped": {"augmentation": "crop_flip"},
         "resized": {"augmentation": "resized_crop_flip"},
     }.items():

@@ -112,6 +112,13 @@ def test_craig_weights_add_up_to_the_size_of_each_class():
     assert choose("craig", arrays, 1).weights.tolist() == [np.bincount(arrays["labels"]).max()]
 
 
+def test_craig_with_what_the_code_of_deepcore_adds():
+    arrays = arrays_of(60)
+    found, coded = (choose("craig", arrays, 12, options={"added": each}) for each in (0, 1))
+    np.testing.assert_array_equal(coded.weights, found.weights + 1)
+    np.testing.assert_array_equal(coded.indices, found.indices)
+
+
 def test_craig_counts_preselected_samples_as_medoids():
     arrays = arrays_of(60) | {"preselected": np.array([5, 9])}
     found = choose("craig", arrays, 12, balance="global")
@@ -290,3 +297,37 @@ def test_glister_tells_samples_apart_when_all_errors_have_vanished():
         choose("glister", arrays, 100, seed=seed, options=options).indices for seed in range(2)
     )
     np.testing.assert_array_equal(one, other)
+
+
+def shrunk(arrays: dict[str, np.ndarray], factor: float) -> dict[str, np.ndarray]:
+    """Return given gradients of so many times the size, as a network on its way to converging has."""
+    return {"labels": arrays["labels"], "gradients": factor * written_out(arrays)}
+
+
+def test_a_relative_ridge_does_not_depend_on_the_size_of_the_gradients(capsys):
+    arrays = arrays_of(60)
+    g = written_out(arrays)
+    own = (g**2).sum(axis=1).mean()
+    found = choose("gradmatch", arrays, 12, balance="global", options={"lam": 0.3 * own})
+    for factor in (1, 1e-4, 1e4):
+        how = {"balance": "global", "options": {"lam": 0.3, "relative": True}}
+        again = choose("gradmatch", shrunk(arrays, factor), 12, **how)
+        assert again.indices.tolist() == found.indices.tolist()
+        np.testing.assert_allclose(again.weights, found.weights, rtol=1e-6)
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("balance", ["global", "class"])
+def test_gradmatch_that_matches_nothing_says_so_in_one_line(balance, capsys):
+    arrays = shrunk(arrays_of(60), 1e-3)
+    found = choose("gradmatch", arrays, 12, balance=balance)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nothing was matched" in line
+    assert "relative=true" in line
+    assert ("of 3 classes" in line) == (balance == "class")
+    if balance == "global":
+        products = arrays["gradients"] @ arrays["gradients"].mean(axis=0)
+        # The second pick alone follows a step without the ridge.
+        assert len(set(found.indices) - set(np.argsort(-products)[:12])) <= 1
+    choose("gradmatch", arrays, 12, balance=balance, options={"lam": 0})
+    assert not capsys.readouterr().err

@@ -5,23 +5,28 @@ from medcoreset.evidence import Evidence
 from tests.method_cases import arrays_of, choose, ranks
 
 
-def exhaustive(features: np.ndarray, start: list[int], count: int) -> list[int]:
-    """Return herding's picks by its definition."""
+def exhaustive(
+    features: np.ndarray, start: list[int], count: int, take: str = "nearest"
+) -> list[int]:
+    """Return herding's picks by its definition, or as the code of DeepCore has it."""
     picks, mean = list(start), features.mean(axis=0)
     while len(picks) < count:
         wanted = (len(picks) + 1) * mean - features[picks].sum(axis=0)
         distances = np.linalg.norm(wanted - features, axis=1)
+        distances = distances if take == "nearest" else -distances
         distances[picks] = np.inf
         picks.append(int(distances.argmin()))
     return picks
 
 
+@pytest.mark.parametrize("take", ["nearest", "farthest"])
 @pytest.mark.parametrize("start", [[], [3, 11]])
-def test_brute_force(start):
+def test_brute_force(start, take):
     features = arrays_of(70)["features"] + 100
     evidence = Evidence({"features": features, "preselected": np.array(start, dtype=int)})
-    found = choose("herding", evidence, 70, balance="global").indices
-    assert list(found[:50]) == exhaustive(features, start, 50)
+    how = {"balance": "global", "options": {"take": take}}
+    found = choose("herding", evidence, 70, **how).indices
+    assert list(found[:50]) == exhaustive(features, start, 50, take)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -21,6 +21,7 @@ EVA = {
     "ddof": 0,
     "statistic": "variance",
     "windows": "dual",
+    "keep": "highest",
 }
 
 
@@ -42,12 +43,11 @@ def test_a_method_says_what_it_is(name):
 
 def test_options_and_defaults():
     assert methods.parse_options("eva", {}) == EVA
-    assert methods.parse_options("el2n", {}) == {"epochs": 10}
+    assert methods.parse_options("el2n", {}) == {"epochs": 10, "keep": "highest"}
     assert methods.parse_options("ccs", {}) == {"beta": 0.0, "strata": 50}
-    assert methods.parse_options("forgetting", {"never_learned": math.inf}) == {
-        "never_learned": "inf"
-    }
-    assert methods.parse_options("forgetting", {"never_learned": 0}) == {"never_learned": "0"}
+    for value, text in ((math.inf, "inf"), (0, "0")):
+        parsed = methods.parse_options("forgetting", {"never_learned": value})
+        assert parsed == {"never_learned": text, "keep": "highest"}
     assert methods.parse_options("eva", {"late": "31", "weight": ".3"}) == EVA | {
         "late": 31,
         "weight": 0.3,
@@ -85,7 +85,8 @@ def test_unknown_names_are_answered_with_the_known_ones():
 
 def test_scores_depend_on_the_options_of_the_score_alone():
     assert methods.get("ccs").scoring({"beta": 0.3, "strata": 50}) == {}
-    assert methods.get("eva").scoring(EVA) == EVA
+    scoring = methods.get("eva").scoring(EVA | {"keep": "lowest"})
+    assert scoring == {name: value for name, value in EVA.items() if name != "keep"}
 
 
 def test_only_random_does_without_a_surrogate():
@@ -124,6 +125,9 @@ def test_methods_of_all_kinds_can_be_registered(monkeypatch):
     assert second.score is score
     assert second.needs == ("features",)
     assert (set(second.options), second.score_options) == ({"share"}, frozenset())
+    first = methods.get("first")
+    assert (set(first.options), first.score_options) == ({"power", "keep"}, {"power"})
+    assert first.parse_options({})["keep"] == "lowest"
     assert third.balance == "class"
     assert not third.ranks
 

@@ -219,6 +219,10 @@ def test_random_coresets_need_the_dataset_alone(dataset, tmp_path):
     drawn = [np.load(out / f"seed{seed}.npz")["indices"] for seed in (0, 1)]
     assert [len(indices) for indices in drawn] == [8, 8]
     assert set(drawn[0]) != set(drawn[1])
+    run("coreset", "random", *stage, "--rate", 0.001, "--rounding", "nearest", "--balance", "class")
+    labels = canonical.load(dataset).train_labels
+    one_each = labels[np.load(out / "seed0.npz")["indices"]]
+    assert sorted(one_each) == sorted(set(labels))
 
 
 def test_coresets_of_other_scores_are_refused(folder, dataset, arrays, tmp_path):

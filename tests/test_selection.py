@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence, statistics
 from medcoreset.methods.eva import eva
 from medcoreset.methods.registry import Method, Picks
-from medcoreset.selection.budget import budget, class_budgets
+from medcoreset.selection.budget import budget, class_budgets, expected_size, nearest_budgets
 from medcoreset.selection.select import score, select
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
 from tests import oracles
@@ -33,14 +34,18 @@ def evidence_of(n: int, seed: int = 0, classes: int = 4, epochs: int = 12, **mor
 # --- budgets
 
 
-@pytest.mark.parametrize("rounding", ["ceil", "floor"])
+@pytest.mark.parametrize("rounding", ["ceil", "floor", "nearest"])
 def test_budgets_of_published_rates(rounding):
     official = oracles.load("budget_rounding")
     for i, n in enumerate(official["N"]):
         for j, rate in enumerate(official["alpha"]):
-            floor, _, _ = official["int_ceil_round"][i, j]
+            floor, _, rounded = official["int_ceil_round"][i, j]
             exact = Fraction(str(rate)) * int(n)
-            expected = floor if rounding == "floor" else -(-exact // 1)
+            expected = {
+                "ceil": -(-exact // 1),
+                "floor": floor,
+                "nearest": max(1, rounded),
+            }[rounding]
             assert budget(float(rate), int(n), rounding) == expected
 
 
@@ -62,6 +67,28 @@ def test_a_rate_outside_0_to_1_is_refused(rate):
 def test_a_budget_of_nothing_is_refused():
     with pytest.raises(UserError, match="no sample"):
         budget(0.001, 100, "floor")
+
+
+def test_nearest_budgets_are_of_each_class_by_itself():
+    sizes = np.array([1300, 732, 0, 1, 500, 300])
+    assert nearest_budgets(0.001, sizes).tolist() == [1, 1, 0, 1, 1, 1]
+    # 6.5, 3.66, 0.005, 2.5 and 1.5, half to even
+    assert nearest_budgets(0.005, sizes).tolist() == [6, 4, 0, 1, 2, 2]
+    assert nearest_budgets(1, sizes).tolist() == sizes.tolist()
+    assert expected_size(0.001, 1_281_167, 1000, "nearest", "class") == 1000
+    assert expected_size(0.001, 1_281_167, 1000, "nearest", "global") == 1281
+    assert expected_size(0.001, 1_281_167, 1000, "ceil", "class") == 1282
+
+
+def test_given_budgets_of_classes():
+    evidence = evidence_of(60)
+    sizes = np.bincount(evidence["labels"])
+    budgets = nearest_budgets(0.3, sizes)
+    for name in ("random", "el2n"):
+        found = select(methods.get(name), evidence, budgets, balance="class")
+        assert np.bincount(evidence["labels"][found.indices]).tolist() == budgets.tolist()
+        found = select(methods.get(name), evidence, budgets, balance="global")
+        assert len(found.indices) == budgets.sum()
 
 
 @settings(max_examples=300)
@@ -229,9 +256,15 @@ def test_weights_of_selecting_methods_follow_their_samples():
         return Picks(indices, 1.0 + evidence["labels"][indices])
 
     evidence = evidence_of(30, preselected=np.array([8, 3]))
-    selection = select(method_that(by_label), evidence, 12)
+    selection = select(replace(method_that(by_label), weighted=True), evidence, 12)
     assert set(selection.indices[:2].tolist()) == {8, 3}
     np.testing.assert_array_equal(selection.weights, 1 + evidence["labels"][selection.indices])
+
+
+def test_weights_of_a_method_that_says_it_has_none_are_a_bug():
+    erring = method_that(lambda evidence, count, rng: Picks(np.arange(count), np.ones(count)))
+    with pytest.raises(AssertionError, match="not registered as weighted"):
+        select(erring, evidence_of(30), 3)
 
 
 @pytest.mark.parametrize(
@@ -275,3 +308,14 @@ def test_scores_of_pairs_are_those_of_eva(combine):
     for (early, late), scores in zip(pairs, every, strict=True):
         expected = eva(evidence, early=early, late=late, **options)
         np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva"])
+def test_the_other_end_of_the_scores_can_be_kept(name):
+    method, evidence = methods.get(name), evidence_of(60)
+    options = dict(SHORT.get(name, {}))
+    usual = select(method, evidence, 60, options=options)
+    other = {"highest": "lowest", "lowest": "highest"}[method.keep]
+    kept = select(method, evidence, 60, options=options | {"keep": other})
+    np.testing.assert_array_equal(kept.scores, usual.scores)
+    np.testing.assert_array_equal(kept.scores[kept.indices], usual.scores[usual.indices][::-1])

@@ -174,6 +174,23 @@ def test_log_det_passes_over_copies():
     assert len(set(found % 10)) == 10
 
 
+@pytest.mark.parametrize("gain", ["largest", "smallest"])
+def test_log_det_of_either_sign_by_its_definition(gain):
+    # The code of DeepCore maximises s_xA·S_A⁻¹·s_Ax: of equal s_xx, that is the smallest gain.
+    arrays = arrays_of(25, size=30)
+    s = cosine_similarity(written_out(arrays)) + 1e-6 * np.eye(25)
+    options = {"gain": gain}
+    found = choose("log_det", arrays, 8, balance="global", options=options).indices.tolist()
+    for done in range(1, 8):
+        picks, rest = found[:done], [i for i in range(25) if i not in found[:done]]
+        between = s[np.ix_(picks, rest)]
+        variance = s[rest, rest] - (
+            between * np.linalg.solve(s[np.ix_(picks, picks)], between)
+        ).sum(axis=0)
+        best = variance.argmax() if gain == "largest" else variance.argmin()
+        assert found[done] == rest[best]
+
+
 def test_a_similarity_that_is_not_symmetric_is_refused():
     s = np.eye(5)
     s[1, 2] = 0.5

@@ -50,6 +50,11 @@ def test_the_defaults_need_no_flag():
     assert parsed("") == TrainingOptions()
 
 
+def test_a_choice_that_yaml_reads_as_true_or_false_is_a_choice():
+    for value, text in ((True, "true"), (False, "false"), ("where_given", "where_given")):
+        assert TrainingOptions.from_mapping({"weighted_loss": value}).weighted_loss == text
+
+
 def test_yaml_values_are_converted():
     options = TrainingOptions.from_mapping({"lr": "5e-2", "momentum": 0, "nesterov": False})
     assert (options.lr, options.momentum) == (0.05, 0.0)
@@ -66,6 +71,7 @@ def test_yaml_values_are_converted():
         ({"epochs": -1}, "epochs: -1 must be at least 0"),
         ({"batch_size": 8}, "batch_size: 8 must be at least 16"),
         ({"last_batch": "lose"}, "last_batch: 'lose' is not one of even, drop, keep"),
+        ({"weighted_loss": "yes"}, "weighted_loss: 'yes' is not one of false, true, where_given"),
         ({"accumulate": "maybe"}, "accumulate: 'maybe' is not true or false"),
         ({"milestones": [0.5, 1.5]}, "must be at most 1"),
         ({"schedule": "multistep"}, "milestones: schedule multistep needs"),

@@ -147,9 +147,10 @@ def test_a_length_in_iterations_is_the_same_for_any_coreset(tmp_path):
 def test_weights_of_the_coreset_weight_the_loss(tmp_path):
     dataset = digits(train=80, held_out=40)
     losses = {}
+    name_of = {"equal": "where_given", "one": True}
     for name, weights in (("equal", np.full(40, 3.0)), ("one", np.eye(40)[0])):
         folder = coresets(tmp_path / name, dataset, [0], 40, weights=weights)
-        one = job(tmp_path / name, dataset, weighted_loss=True, epochs=30, lr=0.1)
+        one = job(tmp_path / name, dataset, weighted_loss=name_of[name], epochs=30, lr=0.1)
         train_coresets(one, [0], folder)
         losses[name] = metrics(one.out)["seeds"]["0"]["history"][-1]
     assert losses["equal"]["train_accuracy"] > 0.9
@@ -157,6 +158,14 @@ def test_weights_of_the_coreset_weight_the_loss(tmp_path):
     unweighted = coresets(tmp_path / "none", dataset, [0], 40)
     with pytest.raises(UserError, match="weighted_loss: this coreset has no weights"):
         train_coresets(job(tmp_path / "none", dataset, weighted_loss=True), [0], unweighted)
+    results = {}
+    for value in ("false", "where_given"):
+        one = job(tmp_path / value, dataset, weighted_loss=value)
+        train_coresets(one, [0], unweighted)
+        results[value] = metrics(one.out)["seeds"]["0"]["history"]
+    assert [each["train_loss"] for each in results["false"]] == [
+        each["train_loss"] for each in results["where_given"]
+    ]
 
 
 def test_stacked_seeds_agree_with_sequential_ones(tmp_path):

@@ -38,6 +38,8 @@ class Run(Place):
     rate: float
     network: str
     seeds: tuple[int, ...]
+    balance: str
+    """`+balance=global` or `+balance=class` where that is not the protocol's, else ""."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Coresets, one per seed, of one method variant at one selection rate.
 
 input:  scores, or the surrogate's evidence for methods that do not score; labels alone for random
-output: results/coresets/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/SEEDS/seedS.npz
+output: results/coresets/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/SEEDS/seedS.npz
 """
 
 
@@ -13,11 +13,11 @@ rule select_coresets:
         coresets=directory(study.path(results.CORESETS)),
     log:
         study.path(
-            "logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.log"
+            "logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}.log"
         ),
     benchmark:
         study.path(
-            "benchmarks/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}.tsv"
+            "benchmarks/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}.tsv"
         )
     conda:
         "../../envs/selection.yaml"
@@ -36,7 +36,7 @@ rule select_coresets:
         seeds=lambda wildcards: jobs.seed_list(wildcards.seeds),
         device=study.config["device"],
     message:
-        "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant} ({wildcards.protocol})"
+        "Selecting {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}{wildcards.balance} ({wildcards.protocol})"
     shell:
         "python -m medcoreset coreset {params.method} --dataset {input.dataset:q} {params.evidence}"
         " --rate {wildcards.rate:q} {params.protocol} --seeds {params.seeds}"

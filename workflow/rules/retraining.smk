@@ -1,7 +1,7 @@
 """Networks trained on coresets, all seeds of one coreset specification in one job.
 
 input:  results/data/DATASET.npz, the coresets (none for the full training set)
-output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE/NETWORK/SEEDS/: metrics.json, predictions.npz
+output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/NETWORK/SEEDS/: metrics.json, predictions.npz
 """
 
 
@@ -14,11 +14,11 @@ rule train_network:
         predictions=study.path(f"{results.RUN}/predictions.npz"),
     log:
         study.path(
-            "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.log"
+            "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}.log"
         ),
     benchmark:
         study.path(
-            "benchmarks/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}.tsv"
+            "benchmarks/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}.tsv"
         )
     conda:
         "../../envs/training.yaml"
@@ -35,11 +35,11 @@ rule train_network:
         device=study.config["device"],
         out=lambda wildcards, output: Path(output.metrics).parent,
     message:
-        "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}"
+        "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}{wildcards.balance}"
         " ({wildcards.protocol}), seeds {wildcards.seeds}"
     shell:
         "python -m medcoreset train --dataset {input.dataset:q} {params.coresets}"
         " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
-        " --method {wildcards.variant:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
+        " --method {wildcards.variant:q}{wildcards.balance:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
         " --seeds {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"
         " --out {params.out:q} > {log:q} 2>&1"

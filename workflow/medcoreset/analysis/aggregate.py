@@ -1,6 +1,7 @@
 """From the runs' metrics to the long table: one row per cell and metric."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,20 @@ def aggregate(plan: Plan) -> tuple[pd.DataFrame, list[Choice]]:
             for metric, values in best.metrics.items()
         ]
     return pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]), choices
+
+
+def arithmetic_notes(plan: Plan) -> list[str]:
+    """Return a sentence on the arithmetic of an experiment's trainings, if not all are in float32."""
+    paths = dict.fromkeys(run.metrics for run in plan.runs)
+    read = [read_json(path, "the metrics of a run") for path in paths]
+    # What was written by hand does not say.
+    used = Counter(content.get("measured", {}).get("arithmetic", "float32") for content in read)
+    lower = {name: count for name, count in sorted(used.items()) if name != "float32"}
+    if not lower:
+        return []
+    jobs = ", ".join(f"{count} of {len(read)} computed in {name}" for name, count in lower.items())
+    others = "" if sum(lower.values()) == len(read) else ", the others in float32"
+    return [f"Of the jobs that trained networks, {jobs}{others}."]
 
 
 def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:

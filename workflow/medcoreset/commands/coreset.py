@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import get_args
 
 import click
+import numpy as np
 
 from medcoreset import methods, provenance
 from medcoreset.commands import flags
@@ -12,7 +13,7 @@ from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
 from medcoreset.options import split_settings
 from medcoreset.seeding import parse_seeds
-from medcoreset.selection.budget import Rounding, budget
+from medcoreset.selection.budget import Rounding, budget, nearest_budgets
 from medcoreset.selection.files import check_coresets, read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select
 
@@ -29,7 +30,8 @@ from medcoreset.selection.select import check_scores, select
     type=click.Choice(get_args(Rounding)),
     default="ceil",
     show_default=True,
-    help="Of rate · N: up, or down as EVA's authors do.",
+    help="Of rate · N: up, down as EVA's authors do, or as DeepCore's code to the nearest number, of each "
+    "class if balanced.",
 )
 @flags.balance
 @flags.settings
@@ -79,7 +81,10 @@ def command(
         scoring = chosen.scoring(options)
         given = read_scores(scores, method, scoring, samples=len(labels), **made_from)
         check_scores(chosen, given, info["name"])
-    size = budget(rate, len(labels), rounding)
+    if rounding == "nearest" and (balance or chosen.balance) == "class":
+        size = nearest_budgets(rate, np.bincount(labels))
+    else:
+        size = budget(rate, len(labels), rounding)
     coresets = {
         seed: select(
             chosen, arrays, size, balance=balance, seed=seed, options=options, scores=given

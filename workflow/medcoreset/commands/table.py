@@ -1,5 +1,6 @@
 """Stage `table`: the runs of an experiment as a table beside the published numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -33,6 +34,7 @@ def command(plan_file: str, published: tuple[str, ...], out: Path) -> None:
     plan = Plan.read(plan_file)
     known = papers.read_published(published, plan.published)
     values, choices = aggregate.aggregate(plan)
+    plan = replace(plan, notes=(*aggregate.arithmetic_notes(plan), *plan.notes))
     table = papers.compare(values, plan, known)
     layouts = {"md": tables.markdown, "html": tables.html, "tex": tables.latex}
     for suffix, render in layouts.items():

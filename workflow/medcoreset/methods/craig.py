@@ -1,9 +1,12 @@
+from typing import Annotated
+
 import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.facility_location import cover
 from medcoreset.methods.greedy import shuffled
 from medcoreset.methods.registry import Picks, selecting
+from medcoreset.options import Range
 
 
 @selecting(
@@ -13,18 +16,26 @@ from medcoreset.methods.registry import Picks, selecting
     reference="Mirzasoleiman et al., ICML 2020, Algorithm 1",
     cost="O(N_c²·D) per class of N_c samples",
     balance="class",
+    weighted=True,
     departs="code of DeepCore adds 1 to every weight",
 )
-def craig(evidence: Evidence, count: int, rng: np.random.Generator) -> Picks:
+def craig(
+    evidence: Evidence,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    added: Annotated[float, Range(0)] = 0.0,
+) -> Picks:
     """Greedily maximise Σ_i max (c − ‖g_i − g_j‖) over picks j, of last-layer gradients g.
 
     c is more than the largest distance (max d + 1e-3, say): it decides nothing, since every pick
     gains the same from it. So a pick is the one that most reduces the sum of the distances to the
     nearest pick; of equal ones, a random one. The weight of a pick is the number of samples that it
-    is nearest to, itself included; weights add up to N.
+    is nearest to, itself included; weights add up to N. `added` is added to every weight: 1, in the
+    code of DeepCore.
     """
     from medcoreset.evidence.kernels import proximity
 
     order, evidence = shuffled(evidence, rng)
     picks, nearest = cover(proximity(evidence), count, evidence.preselected)
-    return Picks(order[picks], np.bincount(nearest, minlength=count))
+    return Picks(order[picks], np.bincount(nearest, minlength=count) + added)

@@ -11,6 +11,23 @@ from medcoreset.options import Range
 Statistic = Literal["variance", "mean"]
 Combine = Literal["sum", "normalized"]
 Windows = Literal["dual", "single", "entire"]
+CountFrom = Literal["paper", "code"]
+
+WINDOW_STARTS = {"dual": ("early", "late"), "single": ("early",), "entire": ()}
+"""The options that say where the windows begin."""
+
+
+def first_epoch(start: int, count_from: CountFrom) -> int:
+    """Return the epoch, counted from 1, with which a window begins that is named by `start`.
+
+    `paper`: t_e and t_l of Eq. 5 are epochs 1 … T, so that 100 is epochs 100–109. `code`: the
+    authors' code counts from 0, and its README maps the window (1, 100) to the epochs 0–9 and
+    100–109: 1 is the very first epoch, and any other start one epoch later than the paper's, 101–110.
+    There, (·, 190) is epochs 191–200, whose score the code never computes: it does so in the epoch
+    after the window, and a training of 200 has none, so that all scores are left at 0. Here
+    they are computed, since these are the last epochs that a window can have.
+    """
+    return start if count_from == "paper" or start == 1 else start + 1
 
 
 def check_window(name: str, start: int, length: int, epochs: int) -> None:
@@ -65,7 +82,8 @@ def eva(
 ) -> np.ndarray:
     """Add the variance of ‖p − y‖₂ in an early window of epochs to that in a late one (Eq. 6).
 
-    Windows are 1-based and inclusive: epochs `early` … `early` + `length` − 1. `weight` is that of
+    Windows are 1-based and inclusive, as in Eq. 5: epochs `early` … `early` + `length` − 1.
+    (Algorithm 1 is half-open, t < t_e + K − 1, which is an epoch less.) `weight` is that of
     the early window in `combine: normalized`. The paper's ablations: `statistic: mean` averages
     (Fig. 3), `windows: single` takes the early window alone (Fig. 4), `entire` all epochs (Fig. A2).
     """

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 # Relative to its squared norm: what is left of a gradient that the picks determine.
 DEPENDENT = 1e-12
 
+UNMATCHED = 0.9
+"""Share of the target's norm above which what the weighted picks leave of it counts as all of it."""
+STATIC = (
+    f"the weighted gradients leave more than {UNMATCHED:.0%} of the mean gradient, so that nothing was "
+    "matched and the picks are those of largest inner product with it: lam outweighs the gradients, "
+    "give a smaller one, or relative=true"
+)
+
 
 @selecting(
     "gradmatch",
@@ -23,6 +31,7 @@ DEPENDENT = 1e-12
     reference="Killamsetty et al., ICML 2021, Algorithm 2",
     cost="O(N_c·D·C·M_c + M_c³) per class of N_c samples, M_c of them picked",
     balance="class",
+    weighted=True,
     departs="code of DeepCore divides gradients by the batch size, so that λ outweighs them, calls a "
     "function that torch has removed, and returns fewer samples than asked for",
 )
@@ -32,10 +41,15 @@ def gradmatch(
     rng: np.random.Generator,
     *,
     lam: Annotated[float, Range(0)] = 1.0,
+    relative: bool = False,
 ) -> Picks:
     """Match the mean of last-layer gradients by orthogonal matching pursuit with weights ≥ 0.
 
-    Minimises ‖Σ w_j g_j − mean g‖² + λ‖w‖². Samples of weight 0 are not selected, and random ones
+    Minimises ‖Σ w_j g_j − mean g‖² + λ‖w‖². How much the ridge λ shrinks the weights depends on the
+    size of the gradients, and those of a converged network are small: with `relative: true`, λ is
+    `lam` times the mean of ‖g‖² (of the class, when class-balanced), the mean diagonal of the Gram
+    matrix. Where the weights leave more than `UNMATCHED` of the mean gradient, the order of picking
+    is nearly that of ⟨g_j, mean g⟩, whatever was picked before, and a warning says so. Samples of weight 0 are not selected, and random ones
     fill up to `count`; these, and preselected ones of weight 0, get the mean of the other weights.
     Class-balanced, a class's weights are multiplied by its share of the samples, so that the
     weighted sum of all picks is near the mean of all gradients.
@@ -47,7 +61,10 @@ def gradmatch(
     gradients = Gradients.of(evidence)
     given = evidence.preselected
     target = gradients.sum() / len(gradients)
-    matched, weights = matching_pursuit(gradients, target, count, lam, given)
+    ridge = lam * float(gradients.norms.square().mean()) if relative else lam
+    matched, weights = matching_pursuit(gradients, target, count, ridge, given)
+    left = target - gradients.sum(matched, target.new_tensor(weights))
+    static = ridge > 0 and len(matched) > 1 and left.norm() > UNMATCHED * target.norm()
     weight = np.zeros(len(gradients))
     weight[matched] = weights
     picks = np.concatenate([given, matched[(weights > 0) & ~np.isin(matched, given)]])
@@ -56,7 +73,7 @@ def gradmatch(
     picks = np.concatenate([picks, rest[: count - len(picks)]])
     positive = weight > 0
     weight[~positive] = weight[positive].mean() if positive.any() else 1.0
-    return Picks(order[picks], share * weight[picks])
+    return Picks(order[picks], share * weight[picks], STATIC if static else "")
 
 
 def matching_pursuit(

@@ -1,4 +1,4 @@
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -24,11 +24,14 @@ def log_det(
     rng: np.random.Generator,
     *,
     regularization: Annotated[float, Range(0)] = 1e-6,
+    gain: Literal["largest", "smallest"] = "largest",
 ) -> np.ndarray:
     """Greedily maximise log det (S + r·I) of the picks, with s = ½ + ½ cos of last-layer gradients.
 
     Each pick is the one of largest gain; of equal gains, a random one. The gain is the logarithm of
-    a sample's variance, given the picks, in a Gaussian process of covariance S + r·I. Raises
+    a sample's variance, given the picks, in a Gaussian process of covariance S + r·I.
+    `gain: smallest` picks the sample of smallest gain, as the code of DeepCore, where the sign of the
+    variance is flipped. Raises
     UserError if a given similarity cannot be a covariance.
     """
     import torch
@@ -41,11 +44,13 @@ def log_det(
     scale = float(variance.abs().max())
     # Row by row the Cholesky factor of the picks, extended to all samples: (picks, N).
     factor = variance.new_empty(count, len(kernel))
+    taken = torch.zeros_like(variance, dtype=torch.bool)
     picks: list[int] = []
     given = list(evidence.preselected)
     while len(picks) < count:
         done = len(picks)
-        pick = int(given[done]) if done < len(given) else first_best(variance, scale)
+        wanted = variance if gain == "largest" else torch.where(taken, variance, -variance)
+        pick = int(given[done]) if done < len(given) else first_best(wanted, scale)
         # What is left of a variance is never below 0, but for rounding; NaN is no number at all.
         if not float(variance[pick]) >= -scale:
             raise UserError(
@@ -57,5 +62,6 @@ def log_det(
         factor[done] = row
         variance -= row.square_()
         variance[pick] = -torch.inf
+        taken[pick] = True
         picks.append(pick)
     return order[picks]

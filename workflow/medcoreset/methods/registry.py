@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -27,10 +27,11 @@ Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
 
 
 class Picks(NamedTuple):
-    """What a method picks: indices (M,) in picking order, and weights (M,) or None."""
+    """What a method picks: indices (M,) in picking order, weights (M,) or None, and a warning, if any."""
 
     indices: np.ndarray
     weights: np.ndarray | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Method:
     `needs` names the arrays of evidence, or is a function of the options that returns their names.
     `options` are the parameters that the function has, `taken` by name, and those of the producers
     of the arrays; a parameter without a default is an option of a producer, which declares it.
-    `keep` says which end of the scores is kept first (None: `pick` decides). `departs` says where
+    `weighted` says whether it gives weights. `keep` says which end of the scores is kept first (None: `pick` decides), unless the
+    option of that name, which every ranking method has, says otherwise. `departs` says where
     well-known public code computes something else. `check_epochs(epochs, **options)`, if set,
     raises a UserError when the training dynamics are too short for the options.
     """
@@ -55,6 +57,7 @@ class Method:
     source: Path
     taken: frozenset[str] = frozenset()
     balance: Balance = "global"
+    weighted: bool = False
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
     keep: Keep | None = None
@@ -76,7 +79,7 @@ class Method:
         """Return the names of the arrays that the method needs with these options."""
         if not callable(self.needs):
             return self.needs
-        return self.needs(**self.defaults() | dict(options or {}))
+        return self.needs(**self.passed(self.defaults() | dict(options or {})))
 
     def defaults(self) -> dict[str, Any]:
         """Return the default of every option."""
@@ -92,7 +95,7 @@ class Method:
     @property
     def score_options(self) -> frozenset[str]:
         """Return the names of the options that the scores depend on, if there are scores."""
-        return frozenset(self.options) - (self.taken if self.pick else frozenset())
+        return frozenset(self.options) - {"keep"} - (self.taken if self.pick else frozenset())
 
     def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that the scores depend on."""
@@ -172,6 +175,8 @@ def _register(name: str, function: Callable[..., Any], **fields: Any) -> None:
     for array in arrays:
         if array in PRODUCERS:
             options |= PRODUCERS[array].asked
+    if keep := fields.get("keep"):
+        options["keep"] = Option("keep", str, keep, get_args(Keep), help="the scores kept first")
     taken = taken_by(function)
     if undeclared := taken - set(options):
         raise TypeError(f"method {name}: {', '.join(sorted(undeclared))} has no default")

@@ -8,23 +8,41 @@ import numpy as np
 
 from medcoreset.errors import UserError
 
-Rounding = Literal["ceil", "floor"]
+Rounding = Literal["ceil", "floor", "nearest"]
 
 
 def budget(rate: float, n: int, rounding: Rounding = "ceil") -> int:
     """Return M, the size of a coreset of the share `rate` of `n` samples.
 
     `ceil`: M = ⌈α·N⌉ (EVA, Section 3.2) in decimal, where 0.07 · 100 is 7; `floor`: int(α·N) in
-    binary floating point, as EVA's authors compute it. Raises UserError for a rate outside (0, 1],
+    binary floating point, as EVA's authors compute it; `nearest`: round(α·N) as Python rounds, half to
+    even, as the code of DeepCore does, but at least 1. Raises UserError for a rate outside (0, 1],
     or one that rounds to no sample at all.
     """
     if not 0 < rate <= 1:
         raise UserError(f"rate is {rate:g}, but it is to be above 0 and at most 1")
-    exact = Decimal(str(rate)) * n
-    count = math.ceil(exact) if rounding == "ceil" else int(rate * n)
+    if rounding == "nearest":
+        return max(1, round(rate * n))
+    count = math.ceil(Decimal(str(rate)) * n) if rounding == "ceil" else int(rate * n)
     if count == 0:
         raise UserError(f"rate {rate:g} of {n} samples is no sample at all, rounded down")
     return count
+
+
+def nearest_budgets(rate: float, sizes: np.ndarray) -> np.ndarray:
+    """Return the budget of each class of `sizes` (C,), rounded to the `nearest` of its own, int64 (C,).
+
+    So the classes of ImageNet have one image each at 0.1 % (DeepCore, Table 2), where ⌈α·N⌉ is 1,282.
+    """
+    return np.array([budget(rate, int(n), "nearest") if n else 0 for n in sizes], dtype=np.int64)
+
+
+def expected_size(rate: float, n: int, classes: int, rounding: Rounding, balance: str) -> int:
+    """Return how large a coreset of `n` samples will be, as if their `classes` were equally large."""
+    if rounding == "nearest" and balance == "class":
+        sizes = np.full(classes, n // classes) + (np.arange(classes) < n % classes)
+        return int(nearest_budgets(rate, sizes).sum())
+    return budget(rate, n, rounding)
 
 
 def class_budgets(sizes: np.ndarray, count: int, minimum: np.ndarray | None = None) -> np.ndarray:

@@ -1,12 +1,13 @@
 """The one driver of all methods: budget per class, preselected samples, ties, order of picking."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medcoreset.errors import UserError
+from medcoreset.errors import UserError, say
 from medcoreset.evidence import Evidence
 from medcoreset.methods.registry import Balance, Method, Picks
 from medcoreset.seeding import generator
@@ -69,7 +70,7 @@ def check_scores(method: Method, scores: np.ndarray, source: str) -> None:
 def select(
     method: Method,
     evidence: Evidence,
-    count: int,
+    count: int | np.ndarray,
     *,
     balance: Balance | None = None,
     seed: int = 0,
@@ -78,7 +79,8 @@ def select(
 ) -> Selection:
     """Return a coreset of exactly `count` samples, those in `evidence.preselected` among them.
 
-    `balance: class` runs the method within each class, on largest-remainder budgets; scores are
+    `balance: class` runs the method within each class, on largest-remainder budgets, or on those that
+    `count` lists (C,), which are no more than the classes have; scores are
     always those of the whole training set. The default is the method's own. Scores (N,) that were
     computed before may be given. Preselected samples come first, then the picks, class after class.
 
@@ -87,21 +89,25 @@ def select(
     Raises UserError for a count outside 1 … N or below the number of preselected samples.
     """
     options = method.parse_options(options or {})
-    _check_count(count, evidence)
+    _check_count(int(np.sum(count)), evidence)
     if method.ranks:
         scores = score(method, evidence, options) if scores is None else scores
         ties = generator(seed, "ties").permutation(len(evidence))
     else:
         _require(method, evidence, options)
-    preselected, picked = [], []
+    preselected, picked, warnings = [], [], []
     for group in _groups(evidence, count, balance or method.balance, seed):
         if method.ranks:
             picks = _pick(method, scores, ties, group, options)
         else:
             picks = _select(method, evidence, group, options)
+        warnings.append(picks.warning)
         given = len(group.preselected)
         preselected.append(_part(picks, slice(given)))
         picked.append(_part(picks, slice(given, None)))
+    for warning, times in Counter(filter(None, warnings)).items():
+        where = f" ({times} of {len(warnings)} classes)" if len(warnings) > 1 else ""
+        say(f"{method.name} on {evidence.name}{where}: {warning}")
     indices, weights = _joined(preselected + picked)
     return Selection(method.name, options, indices, scores, weights)
 
@@ -122,16 +128,21 @@ def _check_count(count: int, evidence: Evidence) -> None:
         )
 
 
-def _groups(evidence: Evidence, count: int, balance: Balance, seed: int) -> Iterator[_Group]:
+def _groups(
+    evidence: Evidence, count: int | np.ndarray, balance: Balance, seed: int
+) -> Iterator[_Group]:
     preselected = evidence.preselected
     if balance == "global":
         everyone = np.arange(len(evidence))
-        yield _Group(everyone, preselected, count, generator(seed, "selection"))
+        yield _Group(everyone, preselected, int(np.sum(count)), generator(seed, "selection"))
         return
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))
-    for label, budget in enumerate(class_budgets(sizes, count, taken)):
+    budgets = (
+        class_budgets(sizes, count, taken) if np.ndim(count) == 0 else np.maximum(count, taken)
+    )
+    for label, budget in enumerate(budgets):
         if budget:
             given = preselected[labels[preselected] == label]
             rng = generator(seed, "selection", label)
@@ -144,7 +155,7 @@ def _pick(
     pool = np.setdiff1d(group.members, group.preselected, assume_unique=True)
     count = group.count - len(group.preselected)
     if method.pick is None:
-        best_first = -scores[pool] if method.keep == "highest" else scores[pool]
+        best_first = -scores[pool] if options["keep"] == "highest" else scores[pool]
         positions = np.lexsort((ties[pool], best_first))[:count]
     elif count:
         positions = method.pick(scores[pool], count, group.rng, **method.passed(options))
@@ -156,7 +167,8 @@ def _pick(
     weights = picks.weights
     if weights is not None:
         weights = np.concatenate([np.ones(len(group.preselected)), weights])
-    return _verified(method, Picks(np.concatenate([group.preselected, picked]), weights), group)
+    indices = np.concatenate([group.preselected, picked])
+    return _verified(method, picks._replace(indices=indices, weights=weights), group)
 
 
 def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[str, Any]) -> Picks:
@@ -165,7 +177,7 @@ def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[
     picks = method.select(part, group.count, group.rng, **method.passed(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))
-    return _verified(method, Picks(group.members[picks.indices], picks.weights), group)
+    return _verified(method, picks._replace(indices=group.members[picks.indices]), group)
 
 
 def _verified(method: Method, picks: Picks, group: _Group) -> Picks:
@@ -180,6 +192,8 @@ def _verified(method: Method, picks: Picks, group: _Group) -> Picks:
         raise AssertionError(
             f"{method.name} did not pick {group.count} distinct samples, preselected first"
         )
+    if picks.weights is not None and not method.weighted:
+        raise AssertionError(f"{method.name} gives weights, but is not registered as weighted")
     return picks
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from medcoreset import identity, methods, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
+from medcoreset.methods.eva import WINDOW_STARTS, CountFrom, first_epoch
 from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
@@ -263,14 +264,22 @@ class Study:
             for name, value in experiment["methods"][key].items()
         }
         method = entry.pop("method", key)
-        for other in ("label", "surrogate_epochs"):
+        for other in ("label", "surrogate_epochs", "balance"):
             entry.pop(other, None)
-        pairs = entry.pop("window_pairs", None)
         source = f"{experiment.source}: methods.{key}"
+        for name in ("window_pairs", "count_from"):
+            if name in entry and method != "eva":
+                raise UserError(f"{source}: {name} is of the method eva, not of {method}")
+        pairs = entry.pop("window_pairs", None)
+        count_from = entry.pop("count_from", "paper")
+        if count_from not in get_args(CountFrom):
+            raise UserError(
+                f"{source}.count_from is {count_from!r}, must be {' or '.join(get_args(CountFrom))}"
+            )
         if pairs is None:
-            return [_checked(source, methods.parse_options, method, entry)]
-        if method != "eva":
-            raise UserError(f"{source}: window_pairs are of the method eva, not of {method}")
+            options = _checked(source, methods.parse_options, method, entry)
+            used = WINDOW_STARTS[options["windows"]] if method == "eva" else ()
+            return [options | {name: first_epoch(options[name], count_from) for name in used}]
         if pairs == "published":
             official = experiment["published_as"].get(dataset, dataset)
             pairs = [[*published_windows(official, rate, source)]]
@@ -279,7 +288,8 @@ class Study:
                 f"{source}.window_pairs is {pairs!r}, must be published or pairs of start epochs, "
                 "[[1, 190]]"
             )
-        candidates = [entry | {"early": early, "late": late} for early, late in pairs]
+        first = [[first_epoch(start, count_from) for start in pair] for pair in pairs]
+        candidates = [entry | {"early": early, "late": late} for early, late in first]
         return [_checked(source, methods.parse_options, method, each) for each in candidates]
 
     def surrogates_of(self, experiment: Experiment, key: str, protocol: Protocol) -> list[str]:
@@ -295,6 +305,11 @@ class Study:
     def method_of(self, experiment: Experiment, key: str) -> str:
         """Return the name of the method behind a row."""
         return experiment["methods"][key].get("method", key)
+
+    def own_balance(self, experiment: Experiment, key: str, protocol: Protocol) -> str:
+        """Return a row's class balance as a part of paths, "" if it is that of the protocol."""
+        own = experiment["methods"][key].get("balance", protocol.balance)
+        return "" if own == protocol.balance else identity.join("", {"balance": own})
 
     def window_grid(self) -> tuple[int, int]:
         """Return length and step of the windows that are scored in pairs, in epochs."""
@@ -336,9 +351,23 @@ class Study:
         self._check_rows(experiment)
         for key in experiment["methods"]:
             self._check_options(experiment, key)
+        self._check_weights(experiment)
         self._check_figures(experiment)
         for dataset in experiment["datasets"]:
             self._check_data(experiment, dataset)
+
+    def _check_weights(self, experiment: Experiment) -> None:
+        rows = {
+            f"methods.{key}": methods.get(self.method_of(experiment, key)).weighted
+            for key in experiment["methods"]
+        }
+        if experiment["full"]:
+            rows["full"] = False
+        for column in experiment["protocols"] if experiment.has_table else ():
+            protocol = self.split_protocol(column)[0]
+            for row, gives in rows.items():
+                given = (row, gives, protocol.name, protocol.training)
+                _checked(f"{experiment.source}", feasible.check_weights, *given)
 
     def _check_figures(self, experiment: Experiment) -> None:
         rows = {key: methods.get(self.method_of(experiment, key)) for key in experiment["methods"]}
@@ -362,8 +391,10 @@ class Study:
             protocol = self.split_protocol(column)[0]
             for options in (protocol.training, protocol.surrogate):
                 check(feasible.check_training, dataset, known, options)
-            for rate in experiment["rates"] if experiment["methods"] else ():
-                given = (rate, protocol.rounding, protocol.training)
+            rows = experiment["methods"].values()
+            balances = dict.fromkeys(row.get("balance", protocol.balance) for row in rows)
+            for rate, balance in product(experiment["rates"], balances):
+                given = (rate, protocol.rounding, balance, protocol.training)
                 check(feasible.check_rate, dataset, known, *given)
 
     def _check_rows(self, experiment: Experiment) -> None:
@@ -458,7 +489,7 @@ class Study:
         source = f"{experiment.source}: methods.{key}"
         for options, epochs in product(candidates, lengths):
             if method.check_epochs:
-                _checked(source, method.check_epochs, epochs, **options)
+                _checked(source, method.check_epochs, epochs, **method.passed(options))
             _checked(f"{experiment.source}", feasible.check_dynamics, key, method, options, epochs)
         for options in candidates:
             seed = experiment["surrogate"]["seed"]

@@ -11,7 +11,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES, ROWS
 from medcoreset.seeding import LARGEST
-from medcoreset.selection.budget import budget
+from medcoreset.selection.budget import expected_size
 from medcoreset.selection.windows import grid, window_pairs
 from medcoreset.training import schedule
 from medcoreset.training.augmentation import check_augmentation, check_channels
@@ -66,11 +66,12 @@ def check_training(name: str, known: Facts, options: TrainingOptions) -> None:
 
 
 def check_rate(
-    name: str, known: Facts, rate: float, rounding: str, options: TrainingOptions
+    name: str, known: Facts, rate: float, rounding: str, balance: str, options: TrainingOptions
 ) -> None:
     """Raise a UserError for a rate that selects no sample, or too few to be trained on."""
     try:
-        schedule.plan(budget(rate, known.train, rounding), options)
+        size = expected_size(rate, known.train, known.classes, rounding, balance)
+        schedule.plan(size, options)
     except UserError as mistake:
         raise UserError(f"rates: {rate:g} of {name}: {mistake}") from None
 
@@ -80,6 +81,15 @@ def check_dynamics(key: str, method: methods.Method, options: dict[str, Any], ep
     if not epochs and any(map(per_epoch, method.needed(options))):
         raise UserError(
             f"methods.{key}: {method.name} looks at training dynamics, and its surrogate is of 0 epochs"
+        )
+
+
+def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions) -> None:
+    """Raise a UserError for a row without weights whose loss is to be weighted in any case."""
+    if options.weighted_loss == "true" and not gives:
+        raise UserError(
+            f"{row} gives no weights, and protocol {protocol} has weighted_loss: true "
+            "(where_given weights the loss where there are some)"
         )
 
 

@@ -19,7 +19,7 @@ from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
 from medcoreset.plan import Place, Run
 from medcoreset.reading import read_json
-from medcoreset.selection.budget import budget
+from medcoreset.selection.budget import expected_size
 from medcoreset.study import results
 from medcoreset.study.configuration import ROOT, Experiment, Study
 from medcoreset.study.rehearsal import Rehearsal
@@ -148,7 +148,8 @@ def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
 
 def _of_run(study: Study, run: Run, known: Facts) -> list[Work]:
     protocol = study.protocols[run.protocol]
-    size = budget(run.rate, known.train, protocol.rounding)
+    balance = results.balance(run, protocol.balance)
+    size = expected_size(run.rate, known.train, known.classes, protocol.rounding, balance)
     one = _work(run.dataset, run.network, size, known, protocol.training)
     return [one] * len(run.seeds)
 

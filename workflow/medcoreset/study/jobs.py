@@ -162,7 +162,8 @@ class Jobs:
     def selection_flags(self, wildcards: Any) -> str:
         """Return how many samples a protocol selects, and from what."""
         chosen = self.study.protocols[wildcards.protocol]
-        flags = _flags({"rounding": chosen.rounding, "balance": chosen.balance})
+        balance = results.balance(wildcards, chosen.balance)
+        flags = _flags({"rounding": chosen.rounding, "balance": balance})
         if "evidence" not in self.selection_inputs(wildcards):
             return flags
         return f"{flags} {self.missing_flags(wildcards.protocol, wildcards.variant)}".strip()

@@ -28,6 +28,7 @@ class Named(Protocol):
     variant: str
     rate: float | str
     network: str
+    balance: str
 
 
 class Recipe(NamedTuple):
@@ -117,11 +118,19 @@ class Recipes:
         selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
         source = selected_from[results.selected_from(of)]
         return self._once(
-            ("coresets", of.dataset, of.protocol, of.surrogate, of.variant, text(of.rate)),
+            (
+                "coresets",
+                of.dataset,
+                of.protocol,
+                of.surrogate,
+                of.variant,
+                text(of.rate),
+                of.balance,
+            ),
             (self.dataset(of.dataset), *([source(of)] if source else [])),
             rate=text(of.rate),
             rounding=protocol.rounding,
-            balance=protocol.balance,
+            balance=results.balance(of, protocol.balance),
             **self._method(of.protocol, of.variant),
         )
 
@@ -130,7 +139,16 @@ class Recipes:
         coresets = [] if of.variant == FULL else [self.coresets(of)]
         training = self.study.protocols[of.protocol].training
         return self._once(
-            ("run", of.dataset, of.protocol, of.surrogate, of.variant, text(of.rate), of.network),
+            (
+                "run",
+                of.dataset,
+                of.protocol,
+                of.surrogate,
+                of.variant,
+                text(of.rate),
+                of.balance,
+                of.network,
+            ),
             (self.dataset(of.dataset), *coresets),
             network=of.network,
             training=as_flags(training, without=("record",)),

@@ -67,7 +67,9 @@ class Rehearsal(Study):
     def _protocol(self, name: str) -> Protocol:
         protocol = self.full.protocols[name]
         shorter = {key: _shortened(getattr(protocol, key)) for key in ("training", "surrogate")}
-        return replace(protocol, **shorter)
+        # One stand-in at least of each of a thousand classes would be no small coreset.
+        rounding = "ceil" if protocol.rounding == "nearest" else protocol.rounding
+        return replace(protocol, rounding=rounding, **shorter)
 
     @cached_property
     def experiments(self) -> Mapping[str, Experiment]:

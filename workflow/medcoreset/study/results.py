@@ -22,8 +22,8 @@ SURROGATE = "surrogates/{dataset}/{protocol}/{surrogate}"
 EVIDENCE = "evidence/{dataset}/{protocol}/{surrogate}/{variant}"
 SCORES = "scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
 WINDOWS = "windows/{dataset}/{protocol}/{surrogate}.npz"
-CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{seeds}"
-RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}/{network}/{seeds}"
+CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}"
+RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}"
 EXPERIMENT = "experiments/{experiment}"
 PLAN = EXPERIMENT + "/plan.{digest}.json"
 SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
@@ -42,6 +42,7 @@ class Selected(Protocol):
 
     surrogate: str
     variant: str
+    balance: str
 
 
 def path(study: Study, pattern: str, of: Place) -> str:
@@ -88,7 +89,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
             protocol, _ = study.split_protocol(column)
             for network in experiment["networks"]:
                 if experiment["full"]:
-                    run = Run(dataset, protocol.name, NO_SURROGATE, FULL, 1.0, network, seeds)
+                    run = Run(dataset, protocol.name, NO_SURROGATE, FULL, 1.0, network, seeds, "")
                     yield column, FULL, run
                 for key in experiment["methods"]:
                     for surrogate in study.surrogates_of(experiment, key, protocol) or [
@@ -106,6 +107,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     float(rate),
                                     network,
                                     seeds,
+                                    study.own_balance(experiment, key, protocol),
                                 )
                                 yield column, key, run
 
@@ -170,6 +172,11 @@ def selected_from(run: Selected) -> str:
     if run.surrogate == NO_SURROGATE:
         return "labels"
     return "scores" if has_scores(run) else "evidence"
+
+
+def balance(run: Selected, usual: str) -> str:
+    """Return whether a coreset's budget is one for all or one per class, as is `usual` if it is silent."""
+    return identity.split(run.balance, "balance")[1].get("balance", usual)
 
 
 def outputs(study: Study, experiment: Experiment) -> set[str]:

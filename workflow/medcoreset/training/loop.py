@@ -293,10 +293,15 @@ class Training:
             yield images.unflatten(0, indices[part].shape)
 
     def _weights(self) -> torch.Tensor | None:
-        """Return the members' sample weights (S, M), of mean 1, if the loss is weighted."""
-        if not self.options.weighted_loss:
+        """Return the members' sample weights (S, M), of mean 1, if the loss is weighted.
+
+        (The code of DeepCore divides by the sum of the weights in every batch instead.)
+        """
+        lacking = [member.weights is None for member in self.members]
+        wanted = self.options.weighted_loss
+        if wanted == "false" or (wanted == "where_given" and all(lacking)):
             return None
-        if any(member.weights is None for member in self.members):
+        if any(lacking):
             raise UserError("weighted_loss: this coreset has no weights; its method gives none")
         weights = np.stack([member.weights for member in self.members]).astype(np.float32)
         return self._on_device(weights / weights.mean(1, keepdims=True))

@@ -93,7 +93,12 @@ class TrainingOptions:
         "out of GPU memory, take batches in parts and add up their gradients; batch normalisation "
         "then sees the parts",
     )
-    weighted_loss: bool = _option(False, "weight the loss by the coreset's weights")
+    weighted_loss: str = _option(
+        "false",
+        "weight the loss by the coreset's weights; where_given: that of methods that give weights, and "
+        "of no others",
+        choices=("false", "true", "where_given"),
+    )
 
     def __post_init__(self) -> None:
         for option in dataclasses.fields(self):
@@ -153,6 +158,8 @@ def _convert(key: str, kind: type, value: Any) -> Any:
     try:
         if kind is bool:
             return value if isinstance(value, bool) else WORDS[value.lower()]
+        if kind is str and isinstance(value, bool):  # as YAML reads one of the choices
+            return str(value).lower()
         if isinstance(value, bool) or value is None:
             raise ValueError
         if kind is tuple:
