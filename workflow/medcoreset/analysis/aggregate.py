@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
-from medcoreset.analysis.experiment import Experiment, Run
+from medcoreset.analysis.comparison import PAIRED, UNIT
+from medcoreset.analysis.experiment import NO_SURROGATE, Experiment, Run
 from medcoreset.analysis.fit import Fit
+from medcoreset.analysis.published import COMPARED
+from medcoreset.analysis.variance import Estimate, bounded
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
+from medcoreset.identity import Surrogate
 from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "ci_low", "ci_high"]
-COMPARISON = ["published_mean", "published_std", "difference", "within_tolerance"]
-COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARISON]
+COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARED, *PAIRED]
 METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
-CONFIDENCE = 0.95
+SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
+"""Columns of the single runs: `value` in percent, of so many images."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,19 @@ class Choice:
     """The split that the chosen candidate's number is of."""
 
 
-def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, list[Choice]]:
+def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame, list[Choice]]:
     """Read every run of `experiment` and summarise each cell over its seeds.
 
     Returns the table (columns `CELL`, `metric`, `STATISTICS`; every metric in percent; recall once
-    per class as `recall_0`, `recall_1`, …) and the choices made among the candidates of a window
-    search. A run that is missing or does not fit the plan, or that lacks its reporting rule or a
+    per class as `recall_0`, `recall_1`, …), the single runs that it summarises (columns `SEEDS`,
+    `METRICS` without recalls), and the choices made among the candidates of a window search. A run that is missing or does not fit the plan, or that lacks its reporting rule or a
     metric, is a `UserError`.
     """
     check = Fit(experiment)
     cells: dict[tuple, list[Run]] = {}
     for run in experiment.runs:
         cells.setdefault(run.cell, []).append(run)
-    rows, choices = [], []
+    rows, single, choices = [], [], []
     for cell, candidates in cells.items():
         per_run = [_PerSeed.read(run, check) for run in candidates]
         best = per_run[0]
@@ -59,13 +62,15 @@ def aggregate(experiment: Experiment) -> tuple[pd.DataFrame, list[Choice]]:
             {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values)}
             for metric, values in best.metrics.items()
         ]
-    return pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]), choices
+        single += best.seeds(cell)
+    table = pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS])
+    return table, pd.DataFrame(single, columns=SEEDS), choices
 
 
 def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
     """Summarise one metric over seeds: mean, standard deviation (ddof 1), n, 95 % interval.
 
-    The interval is Student's t of n − 1 degrees of freedom. One seed has neither deviation nor
+    The interval is Student's t of n − 1 degrees of freedom, kept within 0 and 100 % (`bounded`). One seed has neither deviation nor
     interval; a seed on which the metric is undefined (None) does not count.
     """
     # A table of ImageNet's recalls summarises some hundred thousand cells: no Series for each.
@@ -73,8 +78,10 @@ def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
     n = len(defined)
     mean = defined.mean() if n else math.nan
     std = defined.std(ddof=1) if n > 1 else math.nan
-    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * std / math.sqrt(n) if n > 1 else math.nan
-    return {"mean": mean, "std": std, "n": n, "ci_low": mean - half, "ci_high": mean + half}
+    low = high = math.nan
+    if n > 1:
+        low, high = bounded(mean, Estimate(std**2 / n, n - 1).half_width())
+    return {"mean": mean, "std": std, "n": n, "ci_low": low, "ci_high": high}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class _PerSeed:
     """One run's values under its reporting rule, in percent, in the order of the seeds."""
 
     run: Run
+    labels: list[int]
+    """The seeds."""
     records: list[dict[str, Any]]
     reports: str
     metrics: dict[str, list[float | None]]
@@ -95,14 +104,34 @@ class _PerSeed:
 
     @classmethod
     def _of(cls, run: Run, seeds: dict[str, Any]) -> "_PerSeed":
-        records = [_rule(seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
+        labels = sorted(map(int, seeds))
+        records = [_rule(seeds[str(seed)], run, str(seed)) for seed in labels]
         reported = [record[record["reports"]] for record in records]
         metrics = {
             metric: [_value(values, metric, run) for values in reported] for metric in METRICS
         }
         recalls = zip(*(_recall(values, run) for values in reported), strict=True)
         metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
-        return cls(run, records, records[0]["reports"], metrics)
+        return cls(run, labels, records, records[0]["reports"], metrics)
+
+    def seeds(self, cell: tuple) -> list[dict[str, Any]]:
+        """Return a line of `SEEDS` per metric and seed; one on which a metric is undefined has None."""
+        known = self.run.surrogate != NO_SURROGATE
+        surrogate_seed = Surrogate.parse(self.run.surrogate).seed if known else None
+        place = {**dict(zip(CELL, cell, strict=True)), "surrogate_seed": surrogate_seed}
+        return [
+            {
+                **place,
+                "seed": seed,
+                "metric": metric,
+                "value": value,
+                "samples": record[self.reports]["n"],
+            }
+            for metric in METRICS
+            for seed, record, value in zip(
+                self.labels, self.records, self.metrics[metric], strict=True
+            )
+        ]
 
     def val_accuracy(self) -> float:
         """Return the mean validation accuracy, by which one of several candidates is chosen.
@@ -138,28 +167,60 @@ def _recall(values: dict[str, Any], run: Run) -> list[float | None]:
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write the long table; numbers are rounded to 1e-6 percentage points, unknown ones empty.
 
-    The table of a rehearsal has one more column that says so.
+    P values have six significant digits. The table of a rehearsal has one more column that says so.
     """
     columns = [*COLUMNS, *(["rehearsal"] if "rehearsal" in table else [])]
-    rounded = table[columns].round(dict.fromkeys([*STATISTICS, *COMPARISON], 6))
-    text = rounded.to_csv(index=False, lineterminator="\n")
+    points = [*STATISTICS, *COMPARED[:-1], *PAIRED[1:-2]]
+    rounded = table[columns].round(dict.fromkeys(points, 6))
+    for p in PAIRED[-2:]:
+        rounded[p] = rounded[p].map(lambda value: float(f"{value:.6g}"))
+    _write(rounded, path)
+
+
+def write_seeds(seeds: pd.DataFrame, path: str | Path) -> None:
+    """Write the single runs, values rounded to 1e-6 percentage points."""
+    _write(seeds.round({"value": 6}).astype({"surrogate_seed": "Int64"}), path)
+
+
+def _write(frame: pd.DataFrame, path: str | Path) -> None:
+    text = frame.to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read what `write_table` wrote."""
+    # Of one type per column, however long the table is: surrogates text, numbers numbers.
+    return _read(path, COLUMNS, {"surrogate": str, "agreement": object, "reference": object})
+
+
+def read_seeds(path: str | Path) -> pd.DataFrame:
+    """Read what `write_seeds` wrote."""
+    return _read(path, SEEDS, {"surrogate": str, "surrogate_seed": float})
+
+
+def _read(path: str | Path, columns: list[str], types: dict[str, type]) -> pd.DataFrame:
     try:
-        # Of one type per column, however long the table is: surrogates text, agreement true or false.
         table = pd.read_csv(
-            path,
-            dtype={"surrogate": str},
-            keep_default_na=False,
-            na_values=[""],
-            low_memory=False,
+            path, dtype=types, keep_default_na=False, na_values=[""], low_memory=False
         )
     except FileNotFoundError:
         raise UserError(f"{path}: no such table") from None
-    if missing := [column for column in COLUMNS if column not in table]:
+    if missing := [column for column in columns if column not in table]:
         raise UserError(f"{path}: lacks the columns {', '.join(missing)}")
     return table
+
+
+def with_seeds(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column `seeds`: a cell's values, indexed (surrogate_seed, seed).
+
+    A metric of which single runs are not kept has no values.
+    """
+    key = [*CELL, "metric"]
+    known = {
+        cell: runs.set_index(UNIT)["value"]
+        for cell, runs in seeds.groupby(key, sort=False, dropna=False)
+    }
+    nothing = pd.Series(dtype=float)
+    cells = table[key].itertuples(index=False, name=None)
+    return table.assign(seeds=[known.get(cell, nothing) for cell in cells])

@@ -101,7 +101,7 @@ class Experiment:
     and `recipes` a dataset to its canonical file and what the plan has it made by.
     A `rehearsal` is marked as one wherever it is shown. `published` names the tables of the papers whose numbers stand beside it, first match first;
     `published_as` maps datasets and networks to the papers' names for them, where these differ;
-    `tolerance` is in percentage points.
+    `tolerance` is in percentage points. `reference` is the row that the others are paired with.
     """
 
     name: str
@@ -110,6 +110,7 @@ class Experiment:
     published: tuple[str, ...]
     published_as: dict[str, str]
     tolerance: float
+    reference: str
     notes: tuple[str, ...]
     methods: dict[str, str]
     datasets: dict[str, str]
@@ -162,6 +163,7 @@ def _parse(content: dict[str, Any], path: str | Path) -> Experiment:
         published=(published,) if isinstance(published, str) else tuple(published),
         published_as=content.get("published_as", {}),
         tolerance=float(content["tolerance"]),
+        reference=content["reference"],
         notes=tuple(content.get("notes", ())),
         rules={entry["key"]: entry["rule"] for entry in content["protocols"]},
         rates=tuple(float(rate) for rate in content["rates"]),

@@ -8,6 +8,6 @@ from medcoreset.figures import panels
 
 
 def draw(experiment: Experiment, table: pd.DataFrame) -> Figure:
-    """Draw every method's mean accuracy in % with its 95 % interval, Random and the full set."""
+    """Draw every method's mean accuracy in % with its single seeds, Random and the full set."""
     methods = [method for method in experiment.methods if method != "full"]
     return panels.tiles(experiment, table, methods)

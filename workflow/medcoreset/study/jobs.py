@@ -209,9 +209,10 @@ class Jobs:
         return ",".join(map(str, plan.seeds_of(self.study, seeds)))
 
     def table_flags(self, wildcards: Any, figure: str) -> str:
-        """Return the table that a figure is drawn from, if it is."""
+        """Return the table and single runs that a figure is drawn from, if it is."""
+        files = {"table": plan.table, "seeds": plan.seeds}
         return (
-            _flags({"table": plan.table(self.study, wildcards.experiment)})
+            _flags({name: path(self.study, wildcards.experiment) for name, path in files.items()})
             if "table" in FIGURES[figure]
             else ""
         )

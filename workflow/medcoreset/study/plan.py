@@ -215,7 +215,7 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
             places = surrogates(study, experiment)
             found |= {place.path(study.path(WINDOWS)) for place in places}
     made = artefacts(study, experiment)
-    return found | {path for path in made if path.endswith((".csv", ".svg"))}
+    return found | {path for path in made if path.endswith(("/table.csv", ".svg"))}
 
 
 def speed(network: str, channels: int, image_size: int, precision: str) -> str:
@@ -230,11 +230,17 @@ def table(study: Study, experiment: str) -> str:
     return study.path(EXPERIMENT).format(experiment=experiment) + "/table.csv"
 
 
+def seeds(study: Study, experiment: str) -> str:
+    """Return the path of the single runs that an experiment's table summarises."""
+    return study.path(EXPERIMENT).format(experiment=experiment) + "/seeds.csv"
+
+
 def artefacts(study: Study, experiment: Experiment) -> list[str]:
     """Return the files that an experiment's target makes."""
     folder = study.path(EXPERIMENT).format(experiment=experiment.name)
     suffixes = ("csv", "md", "html", "tex") if experiment.has_table else ()
     tables = [f"{folder}/table.{suffix}" for suffix in suffixes]
+    tables += [seeds(study, experiment.name)] if tables else []
     figures = [
         f"{folder}/{figure}.{suffix}"
         for figure in experiment["figures"]
@@ -249,7 +255,7 @@ def metrics(study: Study, experiment: Experiment) -> list[str]:
 
 
 def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str]:
-    """Return the files that a figure is drawn from, besides the table and the plan."""
+    """Return the files that a figure is drawn from, besides the plan."""
     needs = FIGURES[figure]
     wanted: list[str] = []
     for place in surrogates(study, experiment):
@@ -266,7 +272,7 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
         if "coresets" in needs and run.surrogate != NO_SURROGATE:
             wanted.append(run.path(study.path(CORESETS)))
     if "table" in needs:
-        wanted.append(table(study, experiment.name))
+        wanted += [table(study, experiment.name), seeds(study, experiment.name)]
     return list(dict.fromkeys(wanted))
 
 

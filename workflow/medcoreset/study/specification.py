@@ -36,6 +36,7 @@ def specification(recipes: Recipes, experiment: Experiment) -> dict[str, Any]:
         "published": experiment["published"],
         "published_as": experiment["published_as"],
         "tolerance": experiment["tolerance"],
+        "reference": experiment["reference"],
         "notes": experiment["notes"],
         "rates": experiment["rates"],
         "seeds": experiment["seeds"],
