@@ -45,7 +45,8 @@ def test_every_table_and_figure_can_be_made(name, study, tmp_path, monkeypatch):
         run(table.command, "--spec", spec, *files, "--out", "made")
         check_table(experiment, read_table("made/table.csv"))
     for kind in experiment["figures"]:
-        given = ["--table", "made/table.csv"] if "table" in plan.FIGURES[kind] else []
+        files = ["--table", "made/table.csv", "--seeds", "made/seeds.csv"]
+        given = files if "table" in plan.FIGURES[kind] else []
         run(figure.command, kind, "--spec", spec, *given, "--out", f"made/{kind}")
     made = {Path(path).name for path in plan.artefacts(study, experiment)}
     assert made == {path.name for path in Path("made").iterdir()}

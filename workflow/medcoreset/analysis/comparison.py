@@ -62,28 +62,29 @@ def columns(seeds: pd.DataFrame, metric: str = "accuracy") -> Iterator[tuple[Col
                 found = {}
                 for (method, whose), runs in here.groupby(["method", "surrogate"], sort=False):
                     if method not in found or whose != NO_SURROGATE:
-                        found[method] = runs.set_index(UNIT)["value"]
+                        units = zip(*(runs[name].to_numpy() for name in UNIT), strict=True)
+                        found[method] = dict(zip(units, runs["value"].to_numpy(), strict=True))
                 yield column, align(found)
 
 
-def align(rows: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Return rows, each indexed (surrogate_seed, seed), side by side, by the units of any of them.
+Unit = tuple[float, float]
+"""A surrogate's seed, NaN without a surrogate, and a training's."""
 
-    A row without a surrogate has NaN for its seed, and its run with a training seed stands beside
-    that of every surrogate.
+
+def align(rows: Mapping[str, Mapping[Unit, float]]) -> pd.DataFrame:
+    """Return rows, each of values by (surrogate_seed, seed), side by side: a line per unit of any.
+
+    The run of a row without a surrogate stands beside that of every surrogate with its training seed.
     """
-    units = sorted({unit for row in rows.values() for unit in row.index if not pd.isna(unit[0])})
-    if not units:
-        units = sorted({unit for row in rows.values() for unit in row.index}, key=lambda u: u[1])
-    index = pd.MultiIndex.from_tuples(units, names=UNIT)
+    every = {unit for row in rows.values() for unit, _ in row.items()}
+    units = sorted((s, t) for s, t in every if s == s)
+    units = units or [(np.nan, t) for t in sorted({t for _, t in every})]
     found = {}
     for method, row in rows.items():
-        if row.index.get_level_values(0).isna().all():
-            of_seed = row.droplevel(0)
-            found[method] = of_seed.reindex(index.get_level_values(1)).to_numpy()
-        else:
-            found[method] = row.reindex(index).to_numpy()
-    return pd.DataFrame(found, index=index, dtype=float)
+        values = dict(row.items())
+        free = {t: value for (s, t), value in values.items() if s != s}
+        found[method] = [values.get((s, t), free.get(t, np.nan)) for s, t in units]
+    return pd.DataFrame(found, index=pd.MultiIndex.from_tuples(units, names=UNIT), dtype=float)
 
 
 @dataclass(frozen=True)

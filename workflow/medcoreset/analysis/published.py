@@ -108,7 +108,8 @@ def agreement(ours: Sample, theirs: Sample, tolerance: float) -> tuple[float, fl
     if len(known) == 1 or variance == 0:
         freedom = min(n for _, n in known) - 1
     else:
-        freedom = variance**2 / (of_ours**2 / (ours.n - 1) + of_theirs**2 / (theirs.n - 1))
+        share = of_ours / variance
+        freedom = 1 / (share**2 / (ours.n - 1) + (1 - share) ** 2 / (theirs.n - 1))
     half = Estimate(variance, freedom).half_width(1 - 2 * LEVEL)
     low, high = difference - half, difference + half
     if max(abs(low), abs(high)) <= tolerance:

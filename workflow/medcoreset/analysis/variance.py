@@ -98,10 +98,10 @@ class Design:
             return cls("one run", levels, (runs,), order, labels)
         if levels == ("training",):
             return cls("shared", levels, (runs,), order, labels)
-        if all(labels[level].is_unique for level in levels):
-            return cls("paired", ("surrogate and training",), (runs,), order, labels)
         if levels == ("surrogate",):
             return cls("surrogates", levels, (runs,), order, labels)
+        if all(labels[level].is_unique for level in levels):
+            return cls("paired", ("surrogate and training",), (runs,), order, labels)
         shape = _balanced(labels)
         if shape is None:
             return cls("unbalanced", levels, (), order, labels)
