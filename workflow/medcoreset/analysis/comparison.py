@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from medcoreset.analysis.experiment import NO_SURROGATE
 from medcoreset.analysis.variance import Design, Estimate, spread, test_set
@@ -266,6 +265,8 @@ def ranks(means: pd.DataFrame) -> Ranks:
     Equal means share their mean rank. The critical difference is Nemenyi's,
     q_α √(k(k+1) / 6N), q_α the Studentized range over √2 (Demšar, JMLR 7, 2006, section 3.2.2).
     """
+    from scipy import stats
+
     blocks, rows = means.shape
     ranked = stats.rankdata(-means.to_numpy(), axis=1)
     p = float(stats.friedmanchisquare(*means.to_numpy().T).pvalue) if rows > 2 else np.nan
