@@ -108,6 +108,7 @@ def write_study(folder: Path, *, published: bool = True) -> dict:
         "published": ["eva_table1"] if published else [],
         "published_as": {},
         "tolerance": 1.0,
+        "reference": "random",
         "notes": ["The paper's 100 % is a_b."],
         "methods": [{"key": key, "label": label} for key, label in LABELS.items()],
         "datasets": [],

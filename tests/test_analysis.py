@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from medcoreset.analysis import aggregate, published, tables
+from medcoreset.analysis import aggregate, comparison, published, tables
 from medcoreset.errors import UserError
 from medcoreset.plan import Plan
 from tests.small_study import PUBLISHED, RATES, RECIPE, SEEDS, save_plan, write_study
@@ -42,8 +42,17 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 def table_of(plan: dict, folder: Path, papers: Path) -> pd.DataFrame:
     study = Plan.read(save_plan(plan, folder))
-    values, _ = aggregate.aggregate(study)
-    return published.compare(values, study, published.read_published([papers], study.published))
+    runs = aggregate.aggregate(study)
+    known = published.read_published([papers], study.published)
+    return comparison.compare(
+        published.compare(runs.table, study, known), runs.seeds, study.reference
+    )
+
+
+def layout(render, plan: dict, folder: Path, papers: Path, choices: tuple = ()) -> str:
+    study = Plan.read(save_plan(plan, folder))
+    found = comparison.findings(aggregate.aggregate(study).seeds)
+    return render(study, table_of(plan, folder, papers), choices, found)
 
 
 def cell(table: pd.DataFrame, **where: object) -> pd.Series:
@@ -60,15 +69,22 @@ def test_summary_is_pandas_and_scipy(values):
     assert summary["mean"] == pytest.approx(mean)
     assert summary["std"] == pytest.approx(std)
     assert summary["n"] == n
-    low, high = stats.t.interval(0.95, n - 1, loc=mean, scale=max(std, 1e-12) / np.sqrt(n))
-    assert summary["ci_low"] == pytest.approx(low, abs=1e-6)
-    assert summary["ci_high"] == pytest.approx(high, abs=1e-6)
+    low, high = summary["ci_low"], summary["ci_high"]
+    assert 0 <= low <= mean + 1e-9
+    assert mean - 1e-9 <= high <= 100
+    if 0.1 < mean < 99.9 and std > 1e-6:
+        half = stats.t.ppf(0.975, n - 1) * std / np.sqrt(n)
+        slope = 100 / (mean * (100 - mean))
+        for end, sign in ((low, -1), (high, 1)):
+            odds = np.log(mean / (100 - mean)) + sign * half * slope
+            assert end == pytest.approx(100 / (1 + np.exp(-odds)), abs=1e-6)
 
 
 def test_summary_by_hand():
     summary = aggregate.summarize([80.0, 82.0, 87.0])
-    half = 4.302652729911275 * np.sqrt(13) / np.sqrt(3)
-    expected = {"mean": 83, "std": np.sqrt(13), "n": 3, "ci_low": 83 - half, "ci_high": 83 + half}
+    step = 4.302652729911275 * np.sqrt(13 / 3) / 100 / (0.83 * 0.17)
+    low, high = (100 / (1 + 17 / 83 * np.exp(sign * step)) for sign in (1, -1))
+    expected = {"mean": 83, "std": np.sqrt(13), "n": 3, "ci_low": low, "ci_high": high}
     assert summary == pytest.approx(expected)
 
 
@@ -120,51 +136,79 @@ def test_published_numbers_stand_only_beside_the_same_kind(study, tmp_path, pape
         assert set(known[column]) == {value}
     for row in known.to_dict("records"):
         assert row["difference"] == pytest.approx(row["mean"] - row["published_mean"])
-        other = 0 if np.isnan(row["published_std"]) else row["published_std"]
-        allowed = max(1.0, 2 * np.sqrt(row["std"] ** 2 + other**2))
-        assert row["within_tolerance"] == (abs(row["difference"]) <= allowed)
-    assert set(known["within_tolerance"]) == {True, False}
-    assert table[table["published_mean"].isna()][aggregate.COMPARISON].isna().all(axis=None)
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+    assert known["published_n"].tolist() == [3] * 3
+    assert known["agreement"].tolist() == ["undecided", "differs", "undecided"]
+    assert table[table["published_mean"].isna()][published.COMPARED].isna().all(axis=None)
+
+
+Sample = published.Sample
+
+
+@given(
+    *[st.lists(st.floats(-5, 5), min_size=2, max_size=6) for _ in range(2)],
+    st.floats(0, 3),
+)
+def test_agreement_is_two_one_sided_tests(ours, theirs, tolerance):
+    """Against statsmodels' tests of the runs themselves, of which papers print two numbers."""
+    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+    samples = [Sample(np.mean(x), np.std(x, ddof=1), len(x)) for x in (ours, theirs)]
+    low, high, verdict = published.agreement(*samples, tolerance)
+    if min(sample.std for sample in samples) < 1e-3:
+        return
+    both = CompareMeans(DescrStatsW(ours), DescrStatsW(theirs))
+    expected = both.tconfint_diff(alpha=0.1, usevar="unequal")
+    assert (low, high) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    p, *_ = both.ttost_ind(-tolerance, tolerance, usevar="unequal")
+    if abs(p - 0.05) > 1e-6:
+        assert (verdict == "agrees") == (p < 0.05)
+    larger = both.ttest_ind("larger", "unequal", value=tolerance)[1]
+    smaller = both.ttest_ind("smaller", "unequal", value=-tolerance)[1]
+    if min(abs(larger - 0.05), abs(smaller - 0.05)) > 1e-6:
+        assert (verdict == "differs") == (min(larger, smaller) < 0.05)
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "published_std", "within"),
+    ("ours", "theirs", "verdict"),
     [
-        (51.0, np.nan, np.nan, True),
-        (51.01, np.nan, np.nan, False),
-        (60.0, 3.0, 4.0, True),
-        (60.1, 3.0, 4.0, False),
-        (57.9, 3.0, np.nan, False),
-        (44.0, 3.0, np.nan, True),
+        (Sample(80, 0.1, 5), Sample(80.3, 0.1, 5), "agrees"),
+        (Sample(80, 0.1, 5), Sample(82, 0.1, 5), "differs"),
+        (Sample(80, 3, 3), Sample(80, 3, 3), "undecided"),
+        (Sample(80, np.nan, 1), Sample(80, 0.1, 5), "agrees"),
+        (Sample(80, 0.1, 5), Sample(80, np.nan, 5), "agrees"),
+        (Sample(80, np.nan, 1), Sample(80, np.nan, 5), "undecided"),
+        (Sample(80, 0, 3), Sample(80, 0, 3), "agrees"),
+        (Sample(80, 0, 3), Sample(70, 0, 3), "differs"),
     ],
 )
-def test_tolerance(study, tmp_path, mean, std, published_std, within):
-    loaded = Plan.read(save_plan(study, tmp_path))
-    where = dict(
-        zip(aggregate.CELL, ("digits", "clean:published", "r+seed=0", "n", "eva", 0.1), strict=True)
-    )
-    table = pd.DataFrame([{**where, "metric": "accuracy", "mean": mean, "std": std}])
-    paper = {"table": "eva_t", "dataset": "digits", "surrogate": "r", "network": "n"}
-    paper |= {"method": "eva", "rate": 0.1, "accuracy_mean": 50, "accuracy_std": published_std}
-    compared = published.compare(table, loaded, pd.DataFrame([paper]))
-    assert compared["within_tolerance"].tolist() == [within]
-    assert compared["difference"].tolist() == pytest.approx([mean - 50])
+def test_agreement_by_hand(ours, theirs, verdict):
+    assert published.agreement(ours, theirs, 1.0)[2] == verdict
+
+
+def test_a_deviation_that_is_not_known_is_that_beside_it():
+    low, high, _ = published.agreement(Sample(80, 0.5, 4), Sample(79, np.nan, 5), 1.0)
+    half = stats.t.ppf(0.95, 3) * 0.5 * np.sqrt(1 / 4 + 1 / 5)
+    assert (low, high) == pytest.approx((1 - half, 1 + half))
 
 
 def test_shipped_numbers_of_both_papers_are_found():
     files = [SHIPPED / "eva.csv", SHIPPED / "deepcore.csv"]
     known = published._index(published.read_published(files, ["eva_table1", "eva_tableA1"]))
     organ = ("published", "organsmnist")
-    assert known[(*organ, "resnet18", "resnet18", "eva", 0.05)] == (78.71, 0.93)
-    assert known[(*organ, None, "resnet18", "full", 1.0)] == (91.76, 0.55)  # the first table's
-    assert known[(*organ, "resnet18", "resnet18", "eva", 0.9)] == (91.89, 0.96)
+    assert known[(*organ, "resnet18", "resnet18", "eva", 0.05)] == published.Sample(78.71, 0.93, 3)
+    assert known[(*organ, None, "resnet18", "full", 1.0)] == published.Sample(
+        91.76, 0.55, 3
+    )  # the first table's
+    assert known[(*organ, "resnet18", "resnet18", "eva", 0.9)] == published.Sample(91.89, 0.96, 3)
     names = [f"deepcore_table{i}" for i in (1, 2, 3, 4)]
     known = published._index(published.read_published(files, names))
     cifar = ("deepcore", "cifar10")
-    assert known[(*cifar, None, "resnet18", "full", 1.0)] == (95.6, 0.1)
-    assert known[(*cifar, None, "vgg16", "random", 0.01)] == (15.36, 2.03)
+    assert known[(*cifar, None, "resnet18", "full", 1.0)] == published.Sample(95.6, 0.1, 5)
+    assert known[(*cifar, None, "vgg16", "random", 0.01)] == published.Sample(15.36, 2.03, 5)
     proxy = (*cifar, "resnet18+epochs=150", "resnet18", "forgetting", 0.1)
-    assert known[proxy] == (41.97, 0.7)
+    assert known[proxy] == published.Sample(41.97, 0.7, 5)
+    assert {number.n for key, number in known.items() if key[1] == "imagenet"} == {3}
     with pytest.raises(UserError, match="'eva_table9' is in none"):
         published.read_published(files, ["eva_table9"])
 
@@ -190,9 +234,9 @@ def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
     where = {"dataset": "digits", "protocol": "clean", "method": "eva", "rate": 0.1}
     assert cell(table, **where)["mean"] == pytest.approx(20)
     loaded = Plan.read(save_plan(plan, tmp_path))
-    _, (choice,) = aggregate.aggregate(loaded)
+    (choice,) = aggregate.aggregate(loaded).choices
     assert (choice.run.variant, choice.candidates, choice.reports) == ("eva+late=b", 3, "test")
-    text = tables.markdown(loaded, table, [choice])
+    text = layout(tables.markdown, plan, tmp_path, papers, [choice])
     assert "eva+late=b of 3 candidates by mean validation accuracy (70.0 %)" in text
 
 
@@ -201,16 +245,23 @@ def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
     for out in ("first", "second"):
         done = run("table", "--plan", plan, "--published", papers, "--out", tmp_path / out)
         assert (done.returncode, done.stderr) == (0, "")
-    names = ["table.csv", "table.html", "table.md", "table.tex"]
+    names = ["seeds.csv", "table.csv", "table.html", "table.md", "table.tex"]
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
     for name in names:
         first, second = (tmp_path / out / name for out in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
     read = aggregate.read_table(tmp_path / "first" / "table.csv")
     table = table_of(study, tmp_path, papers)
-    numbers = ["mean", "std", "n", "ci_low", "ci_high", "published_mean", "difference"]
-    pd.testing.assert_frame_equal(read[numbers], table[numbers], atol=1e-6, rtol=0)
-    assert set(read["within_tolerance"].dropna()) == {True, False}
+    table = table.fillna(np.nan)
+    pd.testing.assert_frame_equal(read, table, atol=1e-6, rtol=1e-5, check_dtype=False)
+    seeds = aggregate.read_seeds(tmp_path / "first" / "seeds.csv")
+    assert list(seeds.columns) == aggregate.SEEDS
+    kept = table[table["metric"].isin(aggregate.METRICS)]
+    assert len(seeds) == len(SEEDS) * len(kept)
+    for row in aggregate.with_seeds(kept, seeds).itertuples():
+        assert row.seeds.mean() == pytest.approx(row.mean, abs=1e-5)
+        assert set(row.seeds.index.get_level_values("seed")) == set(SEEDS)
+    assert set(seeds["samples"]) == {300, 597}
 
 
 def test_a_table_says_which_arithmetic_was_used_if_not_float32_alone(study, tmp_path, papers):
@@ -233,9 +284,8 @@ def test_a_table_says_which_arithmetic_was_used_if_not_float32_alone(study, tmp_
 
 
 def test_markdown_layout(study, tmp_path, papers):
-    loaded = Plan.read(save_plan(study, tmp_path))
     table = table_of(study, tmp_path, papers)
-    text = tables.markdown(loaded, table, [])
+    text = layout(tables.markdown, study, tmp_path, papers)
     assert text.startswith("# Softmax regression on digits & parity\n")
     assert text.count("\n## ") == 4  # two protocols × two networks
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -244,10 +294,11 @@ def test_markdown_layout(study, tmp_path, papers):
     labels = [line.split("|")[1].strip() for line in rows[:7]]
     assert labels == ["Method", "---", "Random", "EL2N", "AUM", "EVA", "Full"]
     row = cell(table, dataset="digits", protocol="clean:published", method="random", rate=0.05)
-    assert f"**{row['mean']:.1f} ± {row['std']:.1f}**<br>[80.0 ± 0.5]" in rows[2]
+    assert f"| {row['mean']:.1f} ± {row['std']:.1f}<br>[80.0 ± 0.5]‡ |" in rows[2]
+    assert "**95.7 ± 0.0**" in rows[2]
     assert "<br>[99.9]†" in rows[5]
     assert "**" not in rows[6]
-    assert rows[6].count("<br>[94.0 ± 9.0]") == 3
+    assert rows[6].count("<br>[94.0 ± 9.0]‡") == 3
     clean = text[text.index("## clean;") : text.index("- Accuracy")]
     assert "<br>" not in clean
     assert "n = 3 seeds" in text
@@ -255,16 +306,28 @@ def test_markdown_layout(study, tmp_path, papers):
     assert text.endswith("- The paper's 100 % is a_b.\n")
 
 
-def test_best_and_second_are_of_what_is_printed():
-    cells = [pd.Series({"mean": value}) for value in (90.04, 89.96, 89.94, 10.0)]
-    assert tables._ranks([*cells, None]) == [90.0, 89.9]
+def test_notes_say_what_so_few_seeds_support(study, tmp_path, papers):
+    text = layout(tables.markdown, study, tmp_path, papers)
+    bold = text.count("**") // 2
+    assert bold
+    assert "Bold: the rows that may be the best of their column" in text
+    assert "over the 72 comparisons" in text
+    assert "hold for this surrogate, whose own variance they do not include" in text
+    assert "no signed-rank test can go below p = 0.25" in text
+    assert "0 of 3 agree within ±1 points, 1 differ by more (†), and 2 are undecided" in text
+    assert "Where a number has no deviation, that beside it stands for both" in text
+    alone = copy.deepcopy(study)
+    alone["methods"] = [entry for entry in study["methods"] if entry["key"] in ("random", "full")]
+    alone["runs"] = [entry for entry in study["runs"] if entry["method"] in ("random", "full")]
+    text = layout(tables.markdown, alone, tmp_path, papers)
+    assert "Nothing is bold: there are no repeated pairs of rows to compare." in text
+    assert "**" not in text
 
 
 def test_latex_layout(study, tmp_path, papers):
     plan = copy.deepcopy(study)
     plan["methods"][3]["label"] = "EVA_{50%} & [x] ± α"
-    loaded = Plan.read(save_plan(plan, tmp_path))
-    text = tables.latex(loaded, table_of(plan, tmp_path, papers), [])
+    text = layout(tables.latex, plan, tmp_path, papers)
     assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 4
     assert r"\caption{Softmax regression on digits \& parity. clean:published;" in text
     assert r"EVA\_\{50\%\} \& {[}x] $\pm$ $\alpha$ & " in text
@@ -282,15 +345,13 @@ def test_latex_layout(study, tmp_path, papers):
 def test_wide_tables_are_split(study, tmp_path, papers):
     plan = copy.deepcopy(study)
     plan["rates"] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
-    loaded = Plan.read(save_plan(plan, tmp_path))
-    text = tables.latex(loaded, table_of(plan, tmp_path, papers), [])
+    text = layout(tables.latex, plan, tmp_path, papers)
     assert text.count(r"\begin{tabular}{l*{6}{c}}") == text.count(r"\begin{tabular}") == 8
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
 def test_latex_compiles(study, tmp_path, papers):
-    loaded = Plan.read(save_plan(study, tmp_path))
-    (tmp_path / "table.tex").write_text(tables.latex(loaded, table_of(study, tmp_path, papers), []))
+    (tmp_path / "table.tex").write_text(layout(tables.latex, study, tmp_path, papers))
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
     )
@@ -395,8 +456,7 @@ def test_rates_of_many_digits_have_cells_of_their_own(study, tmp_path, papers):
     aggregate.write_table(table_of(plan, tmp_path, papers), path)
     written = aggregate.read_table(path)
     assert set(written["rate"]) == {low, high, 1.0}
-    loaded = Plan.read(save_plan(plan, tmp_path))
-    text = tables.markdown(loaded, written, [])
+    text = layout(tables.markdown, plan, tmp_path, papers)
     assert "5.00000001 %" in text
     assert "–" not in text.partition("Random")[2].partition("\n")[0]
 

@@ -86,6 +86,7 @@ def edited(tmp_path: Path):
             ["methods.eva", "2 pairs of windows", "validation", "cifar10+val=0"],
         ),
         ({"figures": ["pie"]}, ["figures", "'pie'", "gallery"]),
+        ({"reference": "best"}, ["reference", "'best'", "random"]),
         ({"published": ["eva_table9"]}, ["published", "'eva_table9'", "eva_table1"]),
         ({"surrogate": {"network": "lenet", "epoch": 3}}, ["surrogate", "'epoch'", "epochs"]),
     ],

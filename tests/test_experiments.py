@@ -46,7 +46,8 @@ def test_every_table_and_figure_can_be_made(name, study, tmp_path, monkeypatch):
         run(table.command, "--plan", plan, *files, "--out", "made")
         check_table(experiment, read_table("made/table.csv"))
     for kind in experiment["figures"]:
-        given = ["--table", "made/table.csv"] if "table" in results.FIGURES[kind] else []
+        files = ["--table", "made/table.csv", "--seeds", "made/seeds.csv"]
+        given = files if "table" in results.FIGURES[kind] else []
         run(figure.command, kind, "--plan", plan, *given, "--out", f"made/{kind}")
     made = {Path(path).name for path in results.artefacts(study, experiment)}
     assert made == {path.name for path in Path("made").iterdir()}

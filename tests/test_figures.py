@@ -13,11 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcoreset.analysis import aggregate, published
+from medcoreset.analysis import aggregate, comparison, published
 from medcoreset.commands.figure import command
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
-from medcoreset.figures import FIGURES, gallery, panels, score_evolution, style, window_overlap
+from medcoreset.figures import (
+    FIGURES,
+    accuracy_over_rate,
+    critical_difference,
+    gallery,
+    panels,
+    score_evolution,
+    style,
+    window_overlap,
+)
 from medcoreset.plan import Plan
 from tests.small_study import PUBLISHED, RATES, RECIPE, save_plan, write_study
 
@@ -61,8 +70,11 @@ def plans(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
         path = save_plan(plan, folder / kind)
         loaded = Plan.read(path)
         known = published.read_published([folder / "published.csv"], loaded.published)
-        table = published.compare(aggregate.aggregate(loaded)[0], loaded, known)
+        runs = aggregate.aggregate(loaded)
+        table = published.compare(runs.table, loaded, known)
+        table = comparison.compare(table, runs.seeds, loaded.reference)
         aggregate.write_table(table, folder / kind / "table.csv")
+        aggregate.write_seeds(runs.seeds, folder / kind / "seeds.csv")
         files[kind] = (path, folder / kind / "table.csv")
     of_figure = dict.fromkeys(FIGURES, "plain") | dict.fromkeys(
         ("eva_figure3", "eva_figure4", "eva_figure_a2"), "ablation"
@@ -75,7 +87,7 @@ def draw(figure: str, plans: dict, out: Path) -> None:
     plan, table = plans[figure]
     arguments = [figure, "--plan", plan, "--out", out]
     if "table" in FIGURES[figure]:
-        arguments += ["--table", table]
+        arguments += ["--table", table, "--seeds", table.with_name("seeds.csv")]
     command.main([str(argument) for argument in arguments], standalone_mode=False)
 
 
@@ -100,7 +112,8 @@ def test_figures_are_drawn_alike_twice(figure, plans, tmp_path):
 def test_another_process_draws_the_same_bytes(plans, tmp_path):
     draw("accuracy_over_rate", plans, tmp_path / "here")
     plan, table = plans["accuracy_over_rate"]
-    arguments = ["figure", "accuracy_over_rate", "--plan", plan, "--table", table]
+    seeds = table.with_name("seeds.csv")
+    arguments = ["figure", "accuracy_over_rate", "--plan", plan, "--table", table, "--seeds", seeds]
     done = subprocess.run(
         [sys.executable, "-m", "medcoreset", *arguments, "--out", tmp_path / "there"],
         capture_output=True,
@@ -138,7 +151,12 @@ def drawn(figure: str, plans: dict):
     plan, table = plans[figure]
     module = importlib.import_module(f"medcoreset.figures.{figure}")
     with style.context():
-        return module.draw(Plan.read(plan), aggregate.read_table(table))
+        return module.draw(Plan.read(plan), with_seeds(table))
+
+
+def with_seeds(table: Path):
+    seeds = aggregate.read_seeds(table.with_name("seeds.csv"))
+    return aggregate.with_seeds(aggregate.read_table(table), seeds)
 
 
 def test_accuracy_over_rate_shows_the_table(plans):
@@ -162,9 +180,64 @@ def test_accuracy_over_rate_shows_the_table(plans):
     assert lines["Random"].get_color() == "#7F7F7F"
     full = rows[rows["method"] == "full"]["mean"].item()
     np.testing.assert_allclose(lines["Full"].get_ydata(), full)
-    band = axes[0].collections[-1].get_paths()[0].vertices[:, 1]  # EVA's
-    eva = rows[rows["method"] == "eva"]
-    assert (band.min(), band.max()) == pytest.approx((eva["ci_low"].min(), eva["ci_high"].max()))
+    seeds = aggregate.read_seeds(plans["accuracy_over_rate"][1].with_name("seeds.csv"))
+    seeds = seeds[
+        (seeds[["dataset", "protocol", "network"]] == ["digits", "clean:published", "pixels"]).all(
+            axis=1
+        )
+        & (seeds["metric"] == "accuracy")
+        & (seeds["method"] != "full")
+    ]
+    dots = [line for line in axes[0].lines if line.get_label() == "_seeds"]
+    shown = sorted(value for line in dots for value in line.get_ydata())
+    np.testing.assert_allclose(shown, sorted(seeds["value"]))
+
+
+def test_an_interval_is_drawn_from_five_seeds_on_and_is_not_cut_off(plans):
+    table = with_seeds(plans["accuracy_over_rate"][1])
+    study = Plan.read(plans["accuracy_over_rate"][0])
+    for n, bands in ((3, 0), (5, 4)):
+        with style.context():
+            axes = accuracy_over_rate.draw(study, table.assign(n=n)).axes
+        found = [
+            path.vertices[:, 1]
+            for band in axes[0].collections
+            for path in band.get_paths()
+            if len(path.vertices)
+        ]
+        assert len(found) == bands
+        low, high = axes[0].get_ylim()
+        assert all(low <= band.min() and band.max() <= high for band in found)
+
+
+def test_paired_differences_are_those_of_the_table(plans):
+    axes = drawn("paired_difference", plans).axes
+    assert len(axes) == 8 * len(RATES)
+    table = with_seeds(plans["paired_difference"][1])
+    rows = table[
+        (table[["dataset", "protocol", "network"]] == ["digits", "clean:published", "pixels"]).all(
+            axis=1
+        )
+        & (table["metric"] == "accuracy")
+        & (table["rate"] == RATES[0])
+    ].set_index("method")
+    means = [line for line in axes[0].lines if line.get_label().startswith("_child")][1:]
+    dots = [line for line in axes[0].lines if line.get_label() == "_seeds"]
+    for mean, pairs, method in zip(means, dots, ("el2n", "aum", "eva"), strict=True):
+        assert mean.get_xdata() == pytest.approx([rows.loc[method, "gain"]])
+        assert np.mean(pairs.get_xdata()) == pytest.approx(rows.loc[method, "gain"], abs=1e-5)
+        assert (mean.get_markerfacecolor() == "white") == (rows.loc[method, "p_holm"] >= 0.05)
+    axes = drawn("critical_difference", plans).axes
+    assert "critical difference 1.91" in " ".join(text.get_text() for text in axes[0].texts)
+
+
+def test_few_blocks_are_not_ranked(plans):
+    study = Plan.read(plans["critical_difference"][0])
+    table = with_seeds(plans["critical_difference"][1])
+    with style.context():
+        axes = critical_difference.draw(study, table[table["dataset"] == "digits"]).axes
+    words = [[text.get_text() for text in ax.texts] for ax in axes]
+    assert words == [["fewer than 6 blocks of three rows, so no ranks"]] * 4
 
 
 def test_published_points_are_only_in_comparable_panels(plans):
@@ -291,7 +364,7 @@ def test_figures_say_which_rows_and_options_they_lack(plans, tmp_path):
     for figure in ("eva_figure3", "eva_figure4", "eva_figure5", "eva_figure_a2"):
         with pytest.raises(UserError, match=f"figure {figure}: .*(lacks the rows|has no rows)"):
             draw(figure, {figure: plain}, tmp_path / figure)
-    with pytest.raises(UserError, match="eva_figure3 needs --table"):
+    with pytest.raises(UserError, match="eva_figure3 needs --table and --seeds"):
         command.main(["eva_figure3", "--plan", str(plain[0]), "--out", "x"], standalone_mode=False)
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="lacks the columns"):
@@ -307,8 +380,7 @@ def test_titles_name_what_varies(study, tmp_path):
         if (entry["column"], entry["network"]) == ("clean", "pixels")
     ]
     loaded = Plan.read(save_plan(plan, tmp_path))
-    values = published.compare(
-        aggregate.aggregate(loaded)[0], loaded, published.read_published([], [])
-    )
+    values = aggregate.aggregate(loaded).table
+    values = published.compare(values, loaded, published.read_published([], []))
     assert [title for _, _, title in panels.panels(loaded, values)] == ["Digits", "Parity"]
     assert json.loads((tmp_path / "plan.json").read_text())["name"] == "small_study"

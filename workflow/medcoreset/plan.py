@@ -99,8 +99,8 @@ class Plan:
     names it, to the reporting rule that its numbers are read under. A `rehearsal` is marked as one
     wherever it is shown. `published` names the tables of the papers whose numbers stand beside it,
     first match first; `published_as` maps datasets and networks to the papers' names for them,
-    where these differ; `tolerance` is in percentage points. `sources` are the training dynamics of
-    the surrogates.
+    where these differ; `tolerance` is in percentage points. `reference` is the row that the others
+    are paired with. `sources` are the training dynamics of the surrogates.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Plan:
     published: tuple[str, ...]
     published_as: dict[str, str]
     tolerance: float
+    reference: str
     notes: tuple[str, ...]
     methods: dict[str, str]
     datasets: dict[str, Dataset]

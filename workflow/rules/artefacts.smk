@@ -3,7 +3,7 @@
 On a cluster they are made where Snakemake runs: each takes seconds, less than a submission.
 
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
-output: results/experiments/EXPERIMENT/: plan.DIGEST.json, table.csv, .md, .html, .tex, FIGURE.svg, .pdf, .png
+output: results/experiments/EXPERIMENT/: plan.DIGEST.json, table.csv, .md, .html, .tex, seeds.csv, FIGURE.svg, .pdf, .png
 
 A plan's file is named by what it holds, and published numbers are compared as a digest: neither how
 they are written nor where they lie counts. Snakemake does not compare a parameter that is a function
@@ -40,6 +40,7 @@ rule make_table:
         plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
     output:
         csv=study.path(f"{results.EXPERIMENT}/table.csv"),
+        seeds=study.path(f"{results.EXPERIMENT}/seeds.csv"),
         html=report(
             study.path(f"{results.EXPERIMENT}/table.html"),
             caption="../report/table.rst",

@@ -9,20 +9,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
+from medcoreset.analysis.comparison import PAIRED, UNIT
 from medcoreset.analysis.fit import Fit
+from medcoreset.analysis.published import COMPARED
+from medcoreset.analysis.variance import Estimate, bounded
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
-from medcoreset.plan import Plan, Reported
+from medcoreset.identity import Surrogate
+from medcoreset.plan import NO_SURROGATE, Plan, Reported
 from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "ci_low", "ci_high"]
-COMPARISON = ["published_mean", "published_std", "difference", "within_tolerance"]
-COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARISON]
+COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARED, *PAIRED]
 METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
-CONFIDENCE = 0.95
+SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
+"""Columns of the single runs: `value` in percent, of so many images."""
 
 
 @dataclass(frozen=True)
@@ -37,59 +40,92 @@ class Choice:
     """The split that the chosen candidate's number is of."""
 
 
-def aggregate(plan: Plan) -> tuple[pd.DataFrame, list[Choice]]:
-    """Read every run of `plan` and summarise each cell over its seeds.
+@dataclass(frozen=True)
+class Aggregate:
+    """The runs of an experiment, summarised.
 
-    Returns the table (columns `CELL`, `metric`, `STATISTICS`; every metric in percent; recall once
-    per class as `recall_0`, `recall_1`, …) and the choices made among the candidates of a window
-    search. A run that is missing or does not fit the plan, or that lacks its reporting rule or a
-    metric, is a `UserError`.
+    `table` has the columns `CELL`, `metric`, `STATISTICS`: every metric in percent, recall once per
+    class as `recall_0`, `recall_1`, …; `seeds` the single runs that it summarises (columns `SEEDS`,
+    `METRICS` without recalls); `choices` what was chosen among the candidates of a window search;
+    `notes` what is to be said below the table of how the runs were computed.
     """
-    check = Fit(plan)
-    cells: dict[tuple, list[Reported]] = {}
+
+    table: pd.DataFrame
+    seeds: pd.DataFrame
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...]
+
+
+def aggregate(plan: Plan) -> Aggregate:
+    """Read every run of `plan`, its file once, and summarise each cell over its seeds.
+
+    A run that is missing or does not fit the plan, or that lacks its reporting rule or a metric, is
+    a `UserError`.
+    """
+    check, what = Fit(plan), "the metrics of a run"
+    files: dict[str, list[Reported]] = {}
     for run in plan.runs:
-        cells.setdefault(run.cell, []).append(run)
-    rows, choices = [], []
+        files.setdefault(run.metrics, []).append(run)
+    read: dict[Reported, _PerSeed] = {}
+    arithmetic: Counter[str] = Counter()
+    for path, runs in files.items():
+        content = read_json(path, what)
+        with file_of(path, what):
+            for run in runs:
+                check(run, content)
+                read[run] = _PerSeed.of(run, plan.columns[run.column], content["seeds"])
+            # What was written by hand does not say.
+            arithmetic[content.get("measured", {}).get("arithmetic", "float32")] += 1
+    cells: dict[tuple, list[_PerSeed]] = {}
+    for run in plan.runs:
+        cells.setdefault(run.cell, []).append(read[run])
+    rows, single, choices = [], [], []
     for cell, candidates in cells.items():
-        per_run = [_PerSeed.read(run, plan.columns[run.column], check) for run in candidates]
-        best = per_run[0]
+        best = candidates[0]
         if len(candidates) > 1:
-            best = max(per_run, key=_PerSeed.val_accuracy)  # the first one among equals
+            best = max(candidates, key=_PerSeed.val_accuracy)  # the first one among equals
             choices.append(Choice(best.run, len(candidates), best.val_accuracy(), best.reports))
         rows += [
             {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values)}
             for metric, values in best.metrics.items()
         ]
-    return pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]), choices
+        single += best.seeds(cell)
+    return Aggregate(
+        pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]),
+        pd.DataFrame(single, columns=SEEDS),
+        tuple(choices),
+        tuple(_arithmetic_notes(arithmetic)),
+    )
 
 
-def arithmetic_notes(plan: Plan) -> list[str]:
+def _arithmetic_notes(used: Counter[str]) -> list[str]:
     """Return a sentence on the arithmetic of an experiment's trainings, if not all are in float32."""
-    paths = dict.fromkeys(run.metrics for run in plan.runs)
-    read = [read_json(path, "the metrics of a run") for path in paths]
-    # What was written by hand does not say.
-    used = Counter(content.get("measured", {}).get("arithmetic", "float32") for content in read)
     lower = {name: count for name, count in sorted(used.items()) if name != "float32"}
     if not lower:
         return []
-    jobs = ", ".join(f"{count} of {len(read)} computed in {name}" for name, count in lower.items())
-    others = "" if sum(lower.values()) == len(read) else ", the others in float32"
+    jobs = ", ".join(
+        f"{count} of {used.total()} computed in {name}" for name, count in lower.items()
+    )
+    others = ", the others in float32" if used["float32"] else ""
     return [f"Of the jobs that trained networks, {jobs}{others}."]
 
 
 def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
     """Summarise one metric over seeds: mean, standard deviation (ddof 1), n, 95 % interval.
 
-    The interval is Student's t of n − 1 degrees of freedom. One seed has neither deviation nor
-    interval; a seed on which the metric is undefined (None) does not count.
+    The interval is Student's t of n − 1 degrees of freedom, kept within 0 and 100 % (`bounded`). One
+    seed has neither deviation nor interval; a seed on which the metric is undefined (None) does not
+    count.
     """
     # A table of ImageNet's recalls summarises some hundred thousand cells: no Series for each.
     defined = np.array([value for value in values if value is not None], dtype=float)
     n = len(defined)
     mean = defined.mean() if n else math.nan
     std = defined.std(ddof=1) if n > 1 else math.nan
-    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * std / math.sqrt(n) if n > 1 else math.nan
-    return {"mean": mean, "std": std, "n": n, "ci_low": mean - half, "ci_high": mean + half}
+    low = high = math.nan
+    if n > 1:
+        low, high = bounded(mean, Estimate(std**2 / n, n - 1).half_width())
+    return {"mean": mean, "std": std, "n": n, "ci_low": low, "ci_high": high}
 
 
 @dataclass(frozen=True)
@@ -98,27 +134,42 @@ class _PerSeed:
 
     run: Reported
     rule: str
+    labels: list[int]
+    """The seeds."""
     records: list[dict[str, Any]]
     reports: str
     metrics: dict[str, list[float | None]]
 
     @classmethod
-    def read(cls, run: Reported, rule: str, check: Fit) -> "_PerSeed":
-        content = read_json(run.metrics, "the metrics of a run")
-        with file_of(run.metrics, "the metrics of a run"):
-            check(run, content)
-            return cls._of(run, rule, content["seeds"])
-
-    @classmethod
-    def _of(cls, run: Reported, rule: str, seeds: dict[str, Any]) -> "_PerSeed":
-        records = [_under(rule, seeds[seed], run, seed) for seed in sorted(seeds, key=int)]
+    def of(cls, run: Reported, rule: str, seeds: dict[str, Any]) -> "_PerSeed":
+        labels = sorted(map(int, seeds))
+        records = [_under(rule, seeds[str(seed)], run, str(seed)) for seed in labels]
         reported = [record[record["reports"]] for record in records]
         metrics = {
             metric: [_value(values, metric, run, rule) for values in reported] for metric in METRICS
         }
         recalls = zip(*(_recall(values, run, rule) for values in reported), strict=True)
         metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
-        return cls(run, rule, records, records[0]["reports"], metrics)
+        return cls(run, rule, labels, records, records[0]["reports"], metrics)
+
+    def seeds(self, cell: tuple) -> list[dict[str, Any]]:
+        """Return a line of `SEEDS` per metric and seed; one on which a metric is undefined has None."""
+        known = self.run.surrogate != NO_SURROGATE
+        surrogate_seed = Surrogate.parse(self.run.surrogate).seed if known else None
+        place = {**dict(zip(CELL, cell, strict=True)), "surrogate_seed": surrogate_seed}
+        return [
+            {
+                **place,
+                "seed": seed,
+                "metric": metric,
+                "value": value,
+                "samples": record[self.reports]["n"],
+            }
+            for metric in METRICS
+            for seed, record, value in zip(
+                self.labels, self.records, self.metrics[metric], strict=True
+            )
+        ]
 
     def val_accuracy(self) -> float:
         """Return the mean validation accuracy, by which one of several candidates is chosen.
@@ -154,28 +205,60 @@ def _recall(values: dict[str, Any], run: Reported, rule: str) -> list[float | No
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write the long table; numbers are rounded to 1e-6 percentage points, unknown ones empty.
 
-    The table of a rehearsal has one more column that says so.
+    P values have six significant digits. The table of a rehearsal has one more column that says so.
     """
     columns = [*COLUMNS, *(["rehearsal"] if "rehearsal" in table else [])]
-    rounded = table[columns].round(dict.fromkeys([*STATISTICS, *COMPARISON], 6))
-    text = rounded.to_csv(index=False, lineterminator="\n")
+    points = [*STATISTICS, *COMPARED[:-1], *PAIRED[1:-2]]
+    rounded = table[columns].round(dict.fromkeys(points, 6))
+    for p in PAIRED[-2:]:
+        rounded[p] = rounded[p].map(lambda value: float(f"{value:.6g}"))
+    _write(rounded, path)
+
+
+def write_seeds(seeds: pd.DataFrame, path: str | Path) -> None:
+    """Write the single runs, values rounded to 1e-6 percentage points."""
+    _write(seeds.round({"value": 6}).astype({"surrogate_seed": "Int64"}), path)
+
+
+def _write(frame: pd.DataFrame, path: str | Path) -> None:
+    text = frame.to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read what `write_table` wrote."""
+    # Of one type per column, however long the table is: surrogates text, numbers numbers.
+    return _read(path, COLUMNS, {"surrogate": str, "agreement": object, "reference": object})
+
+
+def read_seeds(path: str | Path) -> pd.DataFrame:
+    """Read what `write_seeds` wrote."""
+    return _read(path, SEEDS, {"surrogate": str, "surrogate_seed": float})
+
+
+def _read(path: str | Path, columns: list[str], types: dict[str, type]) -> pd.DataFrame:
     try:
-        # Of one type per column, however long the table is: surrogates text, agreement true or false.
         table = pd.read_csv(
-            path,
-            dtype={"surrogate": str},
-            keep_default_na=False,
-            na_values=[""],
-            low_memory=False,
+            path, dtype=types, keep_default_na=False, na_values=[""], low_memory=False
         )
     except FileNotFoundError:
         raise UserError(f"{path}: no such table") from None
-    if missing := [column for column in COLUMNS if column not in table]:
+    if missing := [column for column in columns if column not in table]:
         raise UserError(f"{path}: lacks the columns {', '.join(missing)}")
     return table
+
+
+def with_seeds(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column `seeds`: a cell's values, indexed (surrogate_seed, seed).
+
+    A metric of which single runs are not kept has no values.
+    """
+    key = [*CELL, "metric"]
+    known = {
+        cell: runs.set_index(UNIT)["value"]
+        for cell, runs in seeds.groupby(key, sort=False, dropna=False)
+    }
+    nothing = pd.Series(dtype=float)
+    cells = table[key].itertuples(index=False, name=None)
+    return table.assign(seeds=[known.get(cell, nothing) for cell in cells])

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from html import escape
 
+import numpy as np
 import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
+from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Column, Findings, model
+from medcoreset.analysis.variance import seeds_for
 from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
 from medcoreset.training.reporting import RULES
 
@@ -89,10 +92,10 @@ def percent(rate: float) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One cell, as the text of its number, how it ranks, and the paper's number."""
+    """One cell, as the text of its number, whether it leads its column, and the paper's number."""
 
     text: str = ""
-    rank: int = 0
+    leads: bool = False
     published: str = ""
 
 
@@ -104,7 +107,7 @@ class _Grid:
     entries: dict[str, list[_Entry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan, block: Block) -> "_Grid":
+    def of(cls, plan: Plan, block: Block, found: Findings) -> "_Grid":
         columns = [
             (dataset, rate)
             for dataset in plan.datasets
@@ -115,14 +118,17 @@ class _Grid:
             method: [block.cell(method, *column) for column in columns] for method in plan.methods
         }
         present = {m: row for m, row in cells.items() if any(cell is not None for cell in row)}
-        ranked = [
-            _ranks([row[i] for m, row in present.items() if m != FULL]) for i in range(len(columns))
+        surrogate = model(block.surrogate)
+        leaders = [
+            found.leaders.get(Column(dataset, block.protocol, block.network, surrogate, rate), ())
+            for dataset, rate in columns
         ]
         return cls(
             columns,
             {
                 method: [
-                    _entry(cell, ranked[i] if method != FULL else []) for i, cell in enumerate(row)
+                    _entry(cell, method in leading)
+                    for cell, leading in zip(row, leaders, strict=True)
                 ]
                 for method, row in present.items()
             },
@@ -141,48 +147,126 @@ class _Grid:
         ]
 
 
-def _ranks(cells: Sequence[pd.Series | None]) -> list[float]:
-    """Return the best and the second-best mean of a column, as they are printed."""
-    return sorted({round(cell["mean"], 1) for cell in cells if cell is not None}, reverse=True)[:2]
+MARKS = {"agrees": "", "differs": "†", "undecided": "‡"}
+"""What stands after a published number."""
 
 
-def _entry(cell: pd.Series | None, best: Sequence[float]) -> _Entry:
+def _entry(cell: pd.Series | None, leads: bool) -> _Entry:
     if cell is None:
         return _Entry("–")
-    printed = round(cell["mean"], 1)
-    rank = best.index(printed) + 1 if printed in best else 0
     published = ""
     if pd.notna(cell["published_mean"]):
-        outside = "" if cell["within_tolerance"] else "†"
-        published = f"[{_number(cell['published_mean'], cell['published_std'])}]{outside}"
-    return _Entry(_number(cell["mean"], cell["std"]), rank, published)
+        number = _number(cell["published_mean"], cell["published_std"])
+        published = f"[{number}]{MARKS[cell['agreement']]}"
+    return _Entry(_number(cell["mean"], cell["std"]), leads, published)
 
 
 def _number(mean: float, std: float) -> str:
     return f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f} ± {std:.1f}"
 
 
-def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
+def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> list[str]:
     """Return the sentences below the table: how to read it, choices made, the experiment's own."""
     accuracy = table[table["metric"] == "accuracy"]
-    seeds = sorted(accuracy["n"].unique())
-    n = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    best = "Bold: best of the column, underlined: second best"
-    aside = ", the full training set aside." if FULL in plan.methods else "."
-    lines = [f"Accuracy in %, mean ± standard deviation over n = {n} seeds. {best}{aside}"]
+    n = _span(accuracy["n"])
+    lines = [f"Accuracy in %, mean ± standard deviation over n = {n} seeds. {_varied(found)}"]
     lines += [
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
+    lines += [_bold(plan, found), *_gains(plan, accuracy)]
     compared = accuracy[accuracy["published_mean"].notna()]
     if len(compared):
-        within = int(compared["within_tolerance"].astype(bool).sum())
+        counts = compared["agreement"].value_counts()
+        agree, differ, undecided = (int(counts.get(verdict, 0)) for verdict in MARKS)
         lines.append(
             "In brackets: the published number, where the paper obtained it under the same "
-            f"reporting rule; {within} of {len(compared)} are within max({plan.tolerance:g} "
-            "percentage points, twice the joint standard deviation), † marks the others."
+            f"reporting rule, a mean over {_span(compared['published_n'])} seeds. By the 90 % "
+            "interval of the difference of means (Welch; two one-sided tests at 5 %) "
+            f"{agree} of {len(compared)} agree within ±{plan.tolerance:g} points, "
+            f"{differ} differ by more (†), and {undecided} are undecided with so few seeds (‡)."
         )
+        if compared[["std", "published_std"]].isna().any(axis=None):
+            lines.append(
+                "Where a number has no deviation, that beside it stands for both; where neither "
+                "has one, the comparison is undecided."
+            )
     lines += [_said(plan, choice) for choice in choices]
     return [*lines, *plan.notes]
+
+
+def _span(numbers: pd.Series) -> str:
+    low, high = (int(number) for number in (numbers.min(), numbers.max()))
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+VARIED = {
+    frozenset({"one run"}): "A single seed has no deviation.",
+    frozenset({"shared"}): (
+        "The seeds repeat selection and training with one surrogate: deviations and differences "
+        "hold for this surrogate, whose own variance they do not include."
+    ),
+    frozenset({"paired"}): (
+        "Every seed has a surrogate of its own: deviations are of surrogate and training together."
+    ),
+}
+"""What the repetitions of a table's cells vary, in words, where that takes no numbers."""
+
+
+def _varied(found: Findings) -> str:
+    """Return what repeated runs differ in, and what no repetition shows."""
+    by_source = ", ".join(f"{name} {value:.2f}" for name, value in found.deviations.items())
+    words = VARIED.get(
+        found.designs, f"Standard deviation by source, median over the cells: {by_source} points."
+    )
+    return (
+        f"{words} The test images alone give an accuracy a standard error of "
+        f"{found.test_set:.1f} points (binomial, median), which all rows share."
+    )
+
+
+def _bold(plan: Plan, found: Findings) -> str:
+    """Return what bold print stands for, or why nothing is bold."""
+    columns, led = len(found.leaders), sum(map(bool, found.leaders.values()))
+    aside = ", the full training set aside" if FULL in plan.methods else ""
+    how = (
+        "one-sided paired t tests, seed by seed, 5 % by Bonferroni over the "
+        f"{found.compared} comparisons with the best of each column{aside}"
+    )
+    if not found.compared:
+        return "Nothing is bold: there are no repeated pairs of rows to compare."
+    if not led:
+        return f"Nothing is bold: in no column is a row shown not to be the best ({how})."
+    some = f"in the {led} of {columns} columns where a row is excluded; elsewhere nothing is bold"
+    return (
+        f"Bold: the rows that may be the best of their column, no other being better ({how}), "
+        f"{some if led < columns else 'in all columns'}."
+    )
+
+
+def _gains(plan: Plan, accuracy: pd.DataFrame) -> list[str]:
+    """Return what the differences to the reference row show, and what so few seeds can show."""
+    tested = accuracy[accuracy["p"].notna()]
+    if tested.empty:
+        return []
+    reference = plan.methods[plan.reference]
+    pairs = int(tested["pairs"].max())
+    deviation = float((tested["gain_se"] * np.sqrt(tested["pairs"])).median())
+    better, worse = (
+        int(((tested["p_holm"] < LEVEL) & (sign * tested["gain"] > 0)).sum()) for sign in (1, -1)
+    )
+    lines = [
+        f"Paired with {reference}, seed by seed, {better} of {len(tested)} cells are better and "
+        f"{worse} worse (Student's t, corrected by Holm over these, 5 %; columns gain to p_holm of "
+        f"table.csv). The differences have a standard deviation of {deviation:.2f} points "
+        f"(median), with which {seeds_for(1.0, deviation)} seeds show a difference of 1 point in "
+        "one comparison (80 % power)."
+    ]
+    if pairs < MANY_PAIRS:
+        lines.append(
+            f"With {pairs} pairs no signed-rank test can go below p = {2 / 2**pairs:g}; "
+            "Student's p values rest on normally distributed differences."
+        )
+    return lines
 
 
 def _said(plan: Plan, choice: Choice) -> str:
@@ -196,21 +280,21 @@ def _said(plan: Plan, choice: Choice) -> str:
     )
 
 
-def markdown(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+def markdown(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
     """Return the tables in Markdown, one per block, the published number below each of ours."""
     parts = [f"# {_plain(plan.title)}"]
     for block in blocks(plan, table):
         parts.append(f"## {_plain(heading(block))}")
-        parts.append(_markdown_grid(plan, _Grid.of(plan, block)))
-    parts.append("\n".join(f"- {_plain(note)}" for note in notes(plan, table, choices)))
+        parts.append(_markdown_grid(plan, _Grid.of(plan, block, found)))
+    parts.append("\n".join(f"- {_plain(note)}" for note in notes(plan, table, choices, found)))
     return "\n\n".join(parts) + "\n"
 
 
-def html(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+def html(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
     """Return the Markdown tables as a page of their own."""
     import markdown as renderer
 
-    body = renderer.markdown(markdown(plan, table, choices), extensions=["tables"])
+    body = renderer.markdown(markdown(plan, table, choices, found), extensions=["tables"])
     title = escape(plan.title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -219,10 +303,8 @@ def html(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
 
 
 def _markdown_grid(plan: Plan, grid: _Grid) -> str:
-    marks = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
-
     def cell(entry: _Entry) -> str:
-        text = marks[entry.rank].format(entry.text)
+        text = f"**{entry.text}**" if entry.leads else entry.text
         return f"{text}<br>{entry.published}" if entry.published else text
 
     head = [f"{_plain(plan.datasets[d].label)} {percent(rate)} %" for d, rate in grid.columns]
@@ -245,17 +327,17 @@ def _plain(text: str) -> str:
     return re.sub(r"^(\d*)([#+.-])(?=[\s#])", r"\1\\\2", line)  # no heading or list in a list
 
 
-def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice]) -> str:
+def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
     r"""Return the tables in LaTeX, a `table*` per block and page of columns.
 
     They are to be `\input` into a document that loads booktabs.
     """
     parts = ["% \\usepackage{booktabs} in the preamble."]
-    below = "\\\\\n".join(_tex(note) for note in notes(plan, table, choices))
+    below = "\\\\\n".join(_tex(note) for note in notes(plan, table, choices, found))
     pages = [
         (f"{plan.title}. {heading(block)}.", part)
         for block in blocks(plan, table)
-        for part in _Grid.of(plan, block).split()
+        for part in _Grid.of(plan, block, found).split()
     ]
     for number, (caption, grid) in enumerate(pages, start=1):
         parts += [
@@ -300,7 +382,6 @@ def _latex_row(label: str, entries: Sequence[_Entry], spans: Sequence[int]) -> I
 
     An entry that is the same in several columns spans them.
     """
-    marks = {0: "{}", 1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"}
     shown = [entries[sum(spans[:i])] for i in range(len(spans))]
 
     def line(first: str, texts: Sequence[str]) -> str:
@@ -310,14 +391,21 @@ def _latex_row(label: str, entries: Sequence[_Entry], spans: Sequence[int]) -> I
         ]
         return " & ".join([first, *cells]) + r" \\"
 
-    yield line(label, [marks[entry.rank].format(_tex_number(entry.text)) for entry in shown])
+    yield line(label, [_tex_bold(entry) for entry in shown])
     if any(entry.published for entry in shown):
         yield line("", [_tex_number(entry.published) for entry in shown]) + "\\addlinespace[2pt]"
 
 
+def _tex_bold(entry: _Entry) -> str:
+    number = _tex_number(entry.text)
+    return f"\\textbf{{{number}}}" if entry.leads else number
+
+
 def _tex_number(text: str) -> str:
     """Return `mean ± std` with a small deviation, so that ten columns fit a page."""
-    return re.sub(r" ± ([\d.]+)", r"{\\tiny$\\pm$\1}", text).replace("†", _TEX["†"])
+    return re.sub(r" ± ([\d.]+)", r"{\\tiny$\\pm$\1}", text).translate(
+        str.maketrans({mark: _TEX[mark] for mark in "†‡"})
+    )
 
 
 _TEX = {
@@ -341,6 +429,7 @@ _TEX = {
     "·": r"$\cdot$",
     "→": r"$\to$",
     "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
     "“": "``",
     "”": "''",
     "’": "'",

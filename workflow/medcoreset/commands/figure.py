@@ -20,9 +20,17 @@ from medcoreset.figures import FIGURES
     help="The experiment's table.csv, for figures of accuracies.",
 )
 @click.option(
+    "--seeds",
+    "seeds_file",
+    type=click.Path(),
+    help="The experiment's seeds.csv, for the same figures.",
+)
+@click.option(
     "--out", type=click.Path(), required=True, help="Path of the three files without their suffix."
 )
-def command(kind: str, plan_file: str, table_file: str | None, out: str) -> None:
+def command(
+    kind: str, plan_file: str, table_file: str | None, seeds_file: str | None, out: str
+) -> None:
     """Draw the figure KIND of an experiment."""
     import importlib
 
@@ -35,9 +43,10 @@ def command(kind: str, plan_file: str, table_file: str | None, out: str) -> None
     plan = Plan.read(plan_file)
     arguments = [plan]
     if "table" in FIGURES[kind]:
-        if not table_file:
-            raise UserError(f"figure {kind} needs --table")
-        arguments.append(aggregate.read_table(table_file))
+        if not (table_file and seeds_file):
+            raise UserError(f"figure {kind} needs --table and --seeds")
+        seeds = aggregate.read_seeds(seeds_file)
+        arguments.append(aggregate.with_seeds(aggregate.read_table(table_file), seeds))
     with style.context():
         figure = importlib.import_module(f"medcoreset.figures.{kind}").draw(*arguments)
         if plan.rehearsal:

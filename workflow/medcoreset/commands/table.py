@@ -22,25 +22,28 @@ from medcoreset.commands import flags
     "--out",
     type=flags.Output(folder=True),
     required=True,
-    help="Folder for table.csv, .md, .html and .tex.",
+    help="Folder for table.csv, .md, .html, .tex, and the single runs, seeds.csv.",
 )
 def command(plan_file: str, published: tuple[str, ...], out: Path) -> None:
     """Aggregate the runs of an experiment into a table beside the published numbers."""
-    from medcoreset.analysis import aggregate, tables
+    from medcoreset.analysis import aggregate, comparison, tables
     from medcoreset.analysis import published as papers
     from medcoreset.atomic import replacing
     from medcoreset.plan import Plan
 
     plan = Plan.read(plan_file)
     known = papers.read_published(published, plan.published)
-    values, choices = aggregate.aggregate(plan)
-    plan = replace(plan, notes=(*aggregate.arithmetic_notes(plan), *plan.notes))
-    table = papers.compare(values, plan, known)
+    runs = aggregate.aggregate(plan)
+    plan = replace(plan, notes=(*runs.notes, *plan.notes))
+    table, seeds = papers.compare(runs.table, plan, known), runs.seeds
+    table = comparison.compare(table, seeds, plan.reference)
+    found = comparison.findings(seeds)
     layouts = {"md": tables.markdown, "html": tables.html, "tex": tables.latex}
     for suffix, render in layouts.items():
-        text = render(plan, table, choices)
+        text = render(plan, table, runs.choices, found)
         with replacing(Path(out, f"table.{suffix}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
     if plan.rehearsal:
-        table["rehearsal"] = True
+        table["rehearsal"] = seeds["rehearsal"] = True
+    aggregate.write_seeds(seeds, Path(out, "seeds.csv"))
     aggregate.write_table(table, Path(out, "table.csv"))

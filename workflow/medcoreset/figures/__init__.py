@@ -1,12 +1,15 @@
 """Figures of an experiment, one module each, in which `draw` returns the figure.
 
 `FIGURES` says which parts of the plan a figure is drawn from, so that the workflow asks for no more.
-`draw` takes the plan and, where it needs it, the table. Nothing here imports matplotlib.
+`draw` takes the plan and, where it needs it, the table with every cell's single runs. Nothing here
+imports matplotlib.
 """
 
 FIGURES: dict[str, frozenset[str]] = {
     "accuracy_over_rate": frozenset({"table"}),
     "accuracy_cross_architecture": frozenset({"table"}),
+    "paired_difference": frozenset({"table"}),
+    "critical_difference": frozenset({"table"}),
     "score_evolution": frozenset({"sources"}),
     "score_distribution": frozenset({"scores"}),
     "gallery": frozenset({"sources", "scores"}),

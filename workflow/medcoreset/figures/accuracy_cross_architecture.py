@@ -80,5 +80,7 @@ def _dots(
 ) -> None:
     color, marker = look
     ax.plot(rows["mean"], places, marker, color=color, label=label, zorder=3)
-    ax.hlines(places, rows["ci_low"], rows["ci_high"], color=color, linewidth=0.8)
+    ax.hlines(places, *style.intervals(rows), color=color, linewidth=0.8)
+    for place, values in zip(places, rows["seeds"], strict=True):
+        style.dots(ax, values, [place] * len(values), color)
     style.hollow(ax, rows["published_mean"], places, color, marker)

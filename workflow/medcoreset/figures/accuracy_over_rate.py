@@ -8,6 +8,6 @@ from medcoreset.plan import FULL, Plan
 
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
-    """Draw every method's mean accuracy in % with its 95 % interval, Random and the full set."""
+    """Draw every method's mean accuracy in % with its single seeds, Random and the full set."""
     methods = [method for method in plan.methods if method != FULL]
     return panels.tiles(plan, table, methods)

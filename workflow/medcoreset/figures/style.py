@@ -21,6 +21,8 @@ COLUMN = 3.35
 """Width of a paper's column in inches."""
 PAGE = 7.0
 """Width of its text in inches."""
+INTERVAL = 5
+"""Seeds from which on an interval is drawn: Student's of three is longer than what it describes."""
 PUBLISHED = "published"
 """Name of the hollow markers in a legend."""
 
@@ -200,20 +202,34 @@ def curve(
     band: bool = True,
     **line: Any,
 ) -> None:
-    """Draw means with their 95 % interval, and the published means as hollow markers.
+    """Draw means, every seed as a dot, and the published means as hollow markers.
 
-    `rows` are rows of the long table, `x` their positions; the interval is a band, or bars where
-    many lines cross.
+    `rows` are rows of the long table with their `seeds`, `x` their positions. The 95 % interval of
+    a mean of `INTERVAL` seeds or more is a band, or bars where many lines cross.
     """
     color, marker = look
     line = {"zorder": 3} | line
     ax.plot(x, rows["mean"], color=color, marker=marker, **line)
-    low, high = rows["ci_low"], rows["ci_high"]
+    for place, values in zip(x, rows["seeds"], strict=True):
+        dots(ax, [place] * len(values), values, color)
+    low, high = intervals(rows)
     if band:
         ax.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0, zorder=2)
     else:
         ax.vlines(x, low, high, color=color, alpha=0.7, linewidth=0.8, zorder=2)
     hollow(ax, x, rows["published_mean"], color, marker)
+
+
+def dots(ax: Axes, x: Sequence[float], y: Sequence[float], color: str) -> None:
+    """Draw single seeds, smaller than means."""
+    look = {"markersize": 2.2, "markeredgewidth": 0, "alpha": 0.45, "zorder": 2.5}
+    ax.plot(x, y, linestyle="none", marker="o", color=color, label="_seeds", **look)
+
+
+def intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return the ends of the means' intervals that are drawn, NaN for those of too few seeds."""
+    enough = rows["n"] >= INTERVAL
+    return rows["ci_low"].where(enough), rows["ci_high"].where(enough)
 
 
 def hollow(ax: Axes, x: Sequence[float], y: Sequence[float], color: str, marker: str) -> None:
@@ -233,8 +249,9 @@ def hollow(ax: Axes, x: Sequence[float], y: Sequence[float], color: str, marker:
 
 
 def limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Return limits that hold the means and published means; an interval may run out of them."""
-    values = pd.concat([rows["mean"], rows["published_mean"]]).dropna()
+    """Return limits that hold all that is drawn of rows: means, seeds, intervals, published means."""
+    drawn = [rows["mean"], rows["published_mean"], *intervals(rows), *rows["seeds"]]
+    values = pd.concat([part.astype(float) for part in drawn]).dropna()
     low, high = values.min(), values.max()
     margin = max(0.08 * (high - low), 0.5)
     return max(low - margin, -margin), min(high + margin, 100 + margin)

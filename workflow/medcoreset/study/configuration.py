@@ -349,6 +349,9 @@ class Study:
         for table in experiment["published"]:
             _known(f"{source}: published", "published table", table, published_tables())
         self._check_rows(experiment)
+        rows = [*experiment["methods"], *(["full"] if experiment["full"] else [])]
+        if experiment["reference"] not in (*rows, "random"):
+            _known(f"{source}: reference", "row", experiment["reference"], rows)
         for key in experiment["methods"]:
             self._check_options(experiment, key)
         self._check_weights(experiment)

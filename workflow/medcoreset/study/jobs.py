@@ -214,9 +214,10 @@ class Jobs:
         return ",".join(map(str, results.seeds_of(self.study, seeds)))
 
     def table_flags(self, wildcards: Any, figure: str) -> str:
-        """Return the table that a figure is drawn from, if it is."""
+        """Return the table and single runs that a figure is drawn from, if it is."""
+        files = {"table": results.table, "seeds": results.seeds}
         return (
-            _flags({"table": results.table(self.study, wildcards.experiment)})
+            _flags({name: path(self.study, wildcards.experiment) for name, path in files.items()})
             if "table" in FIGURES[figure]
             else ""
         )

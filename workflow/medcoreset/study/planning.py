@@ -24,6 +24,7 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
         published=tuple(experiment["published"]),
         published_as=experiment["published_as"],
         tolerance=experiment["tolerance"],
+        reference=experiment["reference"],
         notes=tuple(experiment["notes"]),
         methods=labels | ({FULL: "Full"} if experiment["full"] else {}),
         datasets={name: _dataset(recipes, name) for name in experiment["datasets"]},

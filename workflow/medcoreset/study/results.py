@@ -197,7 +197,7 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
         if "windows" in FIGURES[figure]:
             found |= {path(study, WINDOWS, place) for place in surrogates(study, experiment)}
     made = artefacts(study, experiment)
-    return found | {file for file in made if file.endswith((".csv", ".svg"))}
+    return found | {file for file in made if file.endswith(("/table.csv", ".svg"))}
 
 
 def speed(network: str, channels: int, image_size: int, precision: str) -> str:
@@ -212,11 +212,17 @@ def table(study: Study, experiment: str) -> str:
     return study.path(EXPERIMENT).format(experiment=experiment) + "/table.csv"
 
 
+def seeds(study: Study, experiment: str) -> str:
+    """Return the path of the single runs that an experiment's table summarises."""
+    return study.path(EXPERIMENT).format(experiment=experiment) + "/seeds.csv"
+
+
 def artefacts(study: Study, experiment: Experiment) -> list[str]:
     """Return the files that an experiment's target makes."""
     folder = study.path(EXPERIMENT).format(experiment=experiment.name)
     suffixes = ("csv", "md", "html", "tex") if experiment.has_table else ()
     tables = [f"{folder}/table.{suffix}" for suffix in suffixes]
+    tables += [seeds(study, experiment.name)] if tables else []
     figures = [
         f"{folder}/{figure}.{suffix}"
         for figure in experiment["figures"]
@@ -241,7 +247,7 @@ def metrics(study: Study, experiment: Experiment) -> list[str]:
 
 
 def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str]:
-    """Return the files that a figure is drawn from, besides the table and the plan."""
+    """Return the files that a figure is drawn from, besides the plan."""
     needs = FIGURES[figure]
     wanted: list[str] = []
     for place in surrogates(study, experiment):
@@ -253,7 +259,7 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
         if "scores" in needs and has_scores(run):
             wanted.append(path(study, SCORES, run))
     if "table" in needs:
-        wanted.append(table(study, experiment.name))
+        wanted += [table(study, experiment.name), seeds(study, experiment.name)]
     return list(dict.fromkeys(wanted))
 
 
