@@ -295,7 +295,7 @@ def test_a_replaced_dataset_reruns_all_that_is_of_it(project):
     write_digits(path, first=500)
     os.utime(path, (10**9, 10**9))
     try:
-        assert project.pending() == project.that_match("[/]mine[./]", "second/table")
+        assert project.pending() == project.that_match("[/]mine[./]", "experiments/second/")
     finally:
         path.write_bytes(content)
 
@@ -303,7 +303,7 @@ def test_a_replaced_dataset_reruns_all_that_is_of_it(project):
 def test_the_code_that_reads_a_dataset_prepares_it_again(project, edit):
     edit("workflow/medcoreset/datasets/npz.py", *CODE)
     edit("workflow/medcoreset/datasets/download.py", "import os", "import math\nimport os")
-    assert project.pending() == project.that_match("[/]mine[./]", "second/table")
+    assert project.pending() == project.that_match("[/]mine[./]", "experiments/second/")
 
 
 @pytest.fixture(params=["in memory", "streamed"])
