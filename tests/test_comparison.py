@@ -131,35 +131,12 @@ def test_the_table_has_each_cells_difference():
     assert back["gain"].fillna(0).tolist() == [-2, -2, 0, 0, 0, 0]
 
 
-def test_rows_shown_to_be_worse_do_not_lead():
-    random = np.random.default_rng(2)
-    shared = random.normal(80, 3, 10)
-    rows = {"random": shared, "full": shared + 50}
-    rows |= {
-        key: (shared + gain + random.normal(0, 0.3, 10))[None]
-        for key, gain in (("a", 5), ("b", 5), ("c", 1))
-    }
-    (found,), compared = comparison.leaders(frame(runs(rows)))[0].values(), 3
-    assert found == {"a", "b"}
-    assert comparison.leaders(frame(runs(rows)))[1] == compared
-    alike = {key: random.normal(80, 1, (1, 5)) for key in "abc"}
-    assert list(comparison.leaders(frame(runs(alike)))[0].values()) == [frozenset()]
-    alone = comparison.leaders(frame(runs({"a": np.ones((1, 3))})))
-    assert alone == ({comparison.Column("d", "p", "n", "net", 0.1): frozenset()}, 0)
-
-
-def test_the_truly_best_row_of_every_column_leads():
-    """In 95 of 100 tables at least: here all are equally good, so that any may be taken for it."""
-    random, held, tries = np.random.default_rng(5), 0, 200
-    for _ in range(tries):
-        lines = []
-        for rate in (0.1, 0.2, 0.3):
-            shared = random.normal(80, 2, 5)
-            rows = {f"m{i}": (shared + random.normal(0, 1 + i, 5))[None] for i in range(4)}
-            lines += runs(rows, rate=rate)
-        found, _ = comparison.leaders(frame(lines))
-        held += all("m0" in rows for rows in found.values() if rows)
-    assert held / tries > 0.93
+@pytest.mark.parametrize(
+    ("gain", "p_holm", "better"),
+    [(2, 0.01, True), (2, 0.06, False), (-2, 0.01, False), (np.nan, np.nan, False)],
+)
+def test_better_is_what_the_corrected_comparison_shows(gain, p_holm, better):
+    assert comparison.is_better(pd.Series({"gain": gain, "p_holm": p_holm})) == better
 
 
 def test_findings_name_the_sources_of_variance():

@@ -7,7 +7,6 @@ is a pair with each of the other's surrogates.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -177,27 +176,27 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
+def is_better(cell: pd.Series) -> bool:
+    """Say whether a row of the table is shown to be better than the reference, Holm's p below 5 %."""
+    return bool(cell["gain"] > 0 and cell["p_holm"] < LEVEL)
+
+
 @dataclass(frozen=True)
 class Findings:
-    """What the single runs of a table support, and what they vary.
+    """What the single runs of a table vary.
 
-    `leaders` holds, per column, the rows that may be the best; none where no row is excluded.
-    `compared` counts the comparisons that this is corrected for. `designs` are those
-    of the cells that have a surrogate (of all, where none has), `deviations` the median standard
+    `designs` are those of the cells that have a surrogate (of all, where none has), `deviations` the median standard
     deviation per source of variance over them, in points, `test_set` that of an accuracy from the
     test images alone.
     """
 
-    leaders: dict[Column, frozenset[str]]
-    compared: int
     designs: frozenset[str]
     deviations: dict[str, float]
     test_set: float
 
 
 def findings(seeds: pd.DataFrame) -> Findings:
-    """Return what the accuracies among `seeds` support."""
-    leading, compared = leaders(seeds)
+    """Return what the accuracies among `seeds` vary."""
     accuracy = seeds[seeds["metric"] == "accuracy"].dropna(subset="value")
     selected = accuracy[accuracy["surrogate"] != NO_SURROGATE]
     cells = (selected if len(selected) else accuracy).assign(
@@ -210,41 +209,10 @@ def findings(seeds: pd.DataFrame) -> Findings:
     variances = pd.DataFrame([found.components for found in spreads], dtype=float)
     binomial = test_set(accuracy["value"], accuracy["samples"])
     return Findings(
-        leading,
-        compared,
         frozenset(found.design for found in spreads),
         np.sqrt(variances).median().dropna().to_dict(),
         float(np.sqrt(binomial).median()),
     )
-
-
-def leaders(seeds: pd.DataFrame) -> tuple[dict[Column, frozenset[str]], int]:
-    """Return the leaders per column, see `Findings`, and the comparisons corrected for.
-
-    A row leads unless another is better by a one-sided paired t test at 5 %, corrected by
-    Bonferroni over the k − 1 comparisons of every column of k rows. As only the comparisons of the
-    truly best row can exclude it, the leaders hold it in all columns at once in 95 % of tables,
-    whichever row happens to be best in the sample (Gupta, Technometrics 7, 1965; Hsu, Annals of
-    Statistics 12, 1984). The full training set is no competitor.
-    """
-    superior: dict[Column, dict[tuple[str, str], float]] = {}
-    rows_of = {
-        column: values.drop(columns=FULL, errors="ignore") for column, values in columns(seeds)
-    }
-    for column, rows in rows_of.items():
-        design = Design.of(rows.index)
-        superior[column] = {}
-        for pair in combinations(rows.columns, 2):
-            found = Difference.of(rows, *pair, design)
-            better, worse = pair if found.mean > 0 else pair[::-1]
-            if found.p == found.p:
-                superior[column][better, worse] = found.p / 2
-    compared = sum(rows.shape[1] - 1 for column, rows in rows_of.items() if superior[column])
-    leading = {}
-    for column, p_values in superior.items():
-        behind = {worse for (_, worse), p in p_values.items() if p * compared < LEVEL}
-        leading[column] = frozenset(rows_of[column].columns) - behind if behind else frozenset()
-    return leading, compared
 
 
 @dataclass(frozen=True)

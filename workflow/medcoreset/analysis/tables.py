@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
-from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Column, Findings, model
+from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Findings, is_better
 from medcoreset.analysis.variance import seeds_for
 from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
 from medcoreset.training.reporting import RULES
@@ -92,10 +92,10 @@ def percent(rate: float) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One cell, as the text of its number, whether it leads its column, and the paper's number."""
+    """One cell: its number as text, whether it is shown to be better, and the paper's number."""
 
     text: str = ""
-    leads: bool = False
+    better: bool = False
     published: str = ""
 
 
@@ -107,7 +107,7 @@ class _Grid:
     entries: dict[str, list[_Entry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan, block: Block, found: Findings) -> "_Grid":
+    def of(cls, plan: Plan, block: Block) -> "_Grid":
         columns = [
             (dataset, rate)
             for dataset in plan.datasets
@@ -118,21 +118,8 @@ class _Grid:
             method: [block.cell(method, *column) for column in columns] for method in plan.methods
         }
         present = {m: row for m, row in cells.items() if any(cell is not None for cell in row)}
-        surrogate = model(block.surrogate)
-        leaders = [
-            found.leaders.get(Column(dataset, block.protocol, block.network, surrogate, rate), ())
-            for dataset, rate in columns
-        ]
-        return cls(
-            columns,
-            {
-                method: [
-                    _entry(cell, method in leading)
-                    for cell, leading in zip(row, leaders, strict=True)
-                ]
-                for method, row in present.items()
-            },
-        )
+        entries = {method: list(map(_entry, row)) for method, row in present.items()}
+        return cls(columns, entries)
 
     def split(self) -> list["_Grid"]:
         """Return the grid in parts of at most `PAGE_COLUMNS` columns, about equally wide."""
@@ -151,14 +138,14 @@ MARKS = {"agrees": "", "differs": "†", "undecided": "‡"}
 """What stands after a published number."""
 
 
-def _entry(cell: pd.Series | None, leads: bool) -> _Entry:
+def _entry(cell: pd.Series | None) -> _Entry:
     if cell is None:
         return _Entry("–")
     published = ""
     if pd.notna(cell["published_mean"]):
         number = _number(cell["published_mean"], cell["published_std"])
         published = f"[{number}]{MARKS[cell['agreement']]}"
-    return _Entry(_number(cell["mean"], cell["std"]), leads, published)
+    return _Entry(_number(cell["mean"], cell["std"]), is_better(cell), published)
 
 
 def _number(mean: float, std: float) -> str:
@@ -173,7 +160,7 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     lines += [
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
-    lines += [_bold(plan, found), *_gains(plan, accuracy)]
+    lines += [_bold(plan, accuracy), *_gains(plan, accuracy)]
     compared = accuracy[accuracy["published_mean"].notna()]
     if len(compared):
         counts = compared["agreement"].value_counts()
@@ -224,23 +211,14 @@ def _varied(found: Findings) -> str:
     )
 
 
-def _bold(plan: Plan, found: Findings) -> str:
+def _bold(plan: Plan, accuracy: pd.DataFrame) -> str:
     """Return what bold print stands for, or why nothing is bold."""
-    columns, led = len(found.leaders), sum(map(bool, found.leaders.values()))
-    aside = ", the full training set aside" if FULL in plan.methods else ""
-    how = (
-        "one-sided paired t tests, seed by seed, 5 % by Bonferroni over the "
-        f"{found.compared} comparisons with the best of each column{aside}"
-    )
-    if not found.compared:
-        return "Nothing is bold: there are no repeated pairs of rows to compare."
-    if not led:
-        return f"Nothing is bold: in no column is a row shown not to be the best ({how})."
-    some = f"in the {led} of {columns} columns where a row is excluded; elsewhere nothing is bold"
-    return (
-        f"Bold: the rows that may be the best of their column, no other being better ({how}), "
-        f"{some if led < columns else 'in all columns'}."
-    )
+    reference = plan.methods.get(plan.reference, plan.reference)
+    if accuracy["p"].isna().all():
+        return f"Nothing is bold: there are no repeated runs to compare with {reference}'s."
+    if accuracy.apply(is_better, axis=1).any():
+        return f"Bold: better than {reference} by the paired comparison, corrected (next note)."
+    return f"Nothing is bold: no row is shown to be better than {reference} (next note)."
 
 
 def _gains(plan: Plan, accuracy: pd.DataFrame) -> list[str]:
@@ -285,7 +263,7 @@ def markdown(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: 
     parts = [f"# {_plain(plan.title)}"]
     for block in blocks(plan, table):
         parts.append(f"## {_plain(heading(block))}")
-        parts.append(_markdown_grid(plan, _Grid.of(plan, block, found)))
+        parts.append(_markdown_grid(plan, _Grid.of(plan, block)))
     parts.append("\n".join(f"- {_plain(note)}" for note in notes(plan, table, choices, found)))
     return "\n\n".join(parts) + "\n"
 
@@ -304,7 +282,7 @@ def html(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Find
 
 def _markdown_grid(plan: Plan, grid: _Grid) -> str:
     def cell(entry: _Entry) -> str:
-        text = f"**{entry.text}**" if entry.leads else entry.text
+        text = f"**{entry.text}**" if entry.better else entry.text
         return f"{text}<br>{entry.published}" if entry.published else text
 
     head = [f"{_plain(plan.datasets[d].label)} {percent(rate)} %" for d, rate in grid.columns]
@@ -337,7 +315,7 @@ def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     pages = [
         (f"{plan.title}. {heading(block)}.", part)
         for block in blocks(plan, table)
-        for part in _Grid.of(plan, block, found).split()
+        for part in _Grid.of(plan, block).split()
     ]
     for number, (caption, grid) in enumerate(pages, start=1):
         parts += [
@@ -398,7 +376,7 @@ def _latex_row(label: str, entries: Sequence[_Entry], spans: Sequence[int]) -> I
 
 def _tex_bold(entry: _Entry) -> str:
     number = _tex_number(entry.text)
-    return f"\\textbf{{{number}}}" if entry.leads else number
+    return f"\\textbf{{{number}}}" if entry.better else number
 
 
 def _tex_number(text: str) -> str:
