@@ -1,6 +1,8 @@
 """The recipe of every result of a study: one digest of all that decides what is in it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, NamedTuple, Protocol
 
 from medcoreset import methods, producers
@@ -17,6 +19,9 @@ from medcoreset.training.options import as_flags
 from medcoreset.training.sources import training_code
 
 SELECTION = PACKAGE / "selection"
+
+
+Method = Callable[..., Any]
 
 
 class Named(Protocol):
@@ -43,6 +48,27 @@ class Recipe(NamedTuple):
         return " ".join([f"--recipe {self.own}", *(f"--expects {each}" for each in self.inputs)])
 
 
+def _once(*parts: str) -> Callable[[Method], Method]:
+    """Let a method of `Recipes` make one recipe per value of these parts of what it is given."""
+
+    def decorate(make: Method) -> Method:
+        @wraps(make)
+        def made(self: "Recipes", of: Any) -> Recipe:
+            key = (make, *(str(getattr(of, part)) for part in parts)) if parts else (make, of)
+            if key not in self._made:
+                self._made[key] = make(self, of)
+            return self._made[key]
+
+        return made
+
+    return decorate
+
+
+SURROGATE = ("dataset", "protocol", "surrogate")
+VARIANT = (*SURROGATE, "variant")
+CORESETS = (*VARIANT, "rate", "balance")
+
+
 @dataclass(frozen=True)
 class Recipes:
     """The recipes of a study, each made once. A recipe contains those of what it is made from."""
@@ -54,6 +80,7 @@ class Recipes:
     def _inputs(self) -> Inputs:
         return Inputs(self.study)
 
+    @_once()
     def dataset(self, name: str) -> Recipe:
         """Return the recipe of a dataset in the canonical form.
 
@@ -65,14 +92,15 @@ class Recipes:
             about["samples"] = self.study.stand_in_samples(name)
         elif own is not None:
             about["contents"] = self._inputs.contents(name)
-        return self._once(("dataset", name), (), name=name, code=self._inputs.code(name), **about)
+        return _recipe("dataset", (), name=name, code=self._inputs.code(name), **about)
 
+    @_once(*SURROGATE)
     def surrogate(self, of: Named) -> Recipe:
         """Return the recipe of a surrogate and of its training dynamics."""
         protocol, surrogate = self.study.protocols[of.protocol], Surrogate.parse(of.surrogate)
         training = self.study.surrogate_training(protocol, of.surrogate)
-        return self._once(
-            ("surrogate", of.dataset, of.protocol, of.surrogate),
+        return _recipe(
+            "surrogate",
             (self.dataset(of.dataset),),
             network=surrogate.network,
             seed=surrogate.seed,
@@ -80,53 +108,49 @@ class Recipes:
             code=training_code(surrogate.network),
         )
 
+    @_once(*VARIANT)
     def evidence(self, of: Named) -> Recipe:
         """Return the recipe of the evidence that a method has computed from surrogates."""
         names = results.averaged(of.variant, of.surrogate)
         places = [Place(of.dataset, of.protocol, name) for name in names]
         array = results.computed(of.variant)
-        return self._once(
-            ("evidence", of.dataset, of.protocol, of.surrogate, of.variant),
+        return _recipe(
+            "evidence",
             (self.dataset(of.dataset), *map(self.surrogate, places)),
             array=array,
             options=results.production(of.variant),
             code=code_of(producers.get(array).source),
         )
 
+    @_once(*VARIANT)
     def scores(self, of: Named) -> Recipe:
         """Return the recipe of a method's scores."""
         computed = [self.evidence(of)] if results.computed(of.variant) else []
-        return self._once(
-            ("scores", of.dataset, of.protocol, of.surrogate, of.variant),
+        return _recipe(
+            "scores",
             (self.dataset(of.dataset), self.surrogate(of), *computed),
             **self._method(of.protocol, of.variant),
         )
 
+    @_once(*SURROGATE)
     def windows(self, of: Named) -> Recipe:
         """Return the recipe of the scores under every pair of EVA's windows."""
-        return self._once(
-            ("windows", of.dataset, of.protocol, of.surrogate),
+        return _recipe(
+            "windows",
             (self.dataset(of.dataset), self.surrogate(of)),
             grid=self.study.window_grid(),
             missing=self.missing(of.protocol, "eva"),
             code=code_of(SELECTION / "windows.py"),
         )
 
+    @_once(*CORESETS)
     def coresets(self, of: Named) -> Recipe:
         """Return the recipe of the coresets of one method variant and rate, whatever the seed."""
         protocol = self.study.protocols[of.protocol]
         selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
         source = selected_from[results.selected_from(of)]
-        return self._once(
-            (
-                "coresets",
-                of.dataset,
-                of.protocol,
-                of.surrogate,
-                of.variant,
-                text(of.rate),
-                of.balance,
-            ),
+        return _recipe(
+            "coresets",
             (self.dataset(of.dataset), *([source(of)] if source else [])),
             rate=text(of.rate),
             rounding=protocol.rounding,
@@ -134,21 +158,13 @@ class Recipes:
             **self._method(of.protocol, of.variant),
         )
 
+    @_once(*CORESETS, "network")
     def run(self, of: Named) -> Recipe:
         """Return the recipe of the networks trained on coresets, whatever the seed."""
         coresets = [] if of.variant == FULL else [self.coresets(of)]
         training = self.study.protocols[of.protocol].training
-        return self._once(
-            (
-                "run",
-                of.dataset,
-                of.protocol,
-                of.surrogate,
-                of.variant,
-                text(of.rate),
-                of.balance,
-                of.network,
-            ),
+        return _recipe(
+            "run",
             (self.dataset(of.dataset), *coresets),
             network=of.network,
             training=as_flags(training, without=("record",)),
@@ -170,8 +186,7 @@ class Recipes:
             "code": code_of(methods.get(name).source, SELECTION / "select.py"),
         }
 
-    def _once(self, key: tuple, inputs: tuple[Recipe, ...], **content: Any) -> Recipe:
-        if key not in self._made:
-            owns = tuple(each.own for each in inputs)
-            self._made[key] = Recipe(digest([key[0], owns, content]), owns)
-        return self._made[key]
+
+def _recipe(stage: str, inputs: tuple[Recipe, ...], **content: Any) -> Recipe:
+    owns = tuple(each.own for each in inputs)
+    return Recipe(digest([stage, owns, content]), owns)
