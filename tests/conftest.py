@@ -24,6 +24,11 @@ settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 
+in_ascii_place = pytest.mark.skipif(
+    not sys.prefix.isascii(),
+    reason="Python 3.11 does not start here in a locale of ASCII alone: it cannot read its own paths",
+)
+
 STUDY = f"studies=['{ROOT / 'tests' / 'study'}']"
 """What `--config` is given for the experiments in tests/study."""
 

@@ -13,6 +13,7 @@ from PIL import Image
 from medcoreset.datasets import canonical, layout, sources
 from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
+from tests.conftest import in_ascii_place
 
 
 def fill(*folders: Path, count: int = 6) -> None:
@@ -237,7 +238,7 @@ def test_classes_with_names_that_are_not_utf8_are_refused(tmp_path):
         layout.find("skin", root)
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("locale", [pytest.param("C", marks=in_ascii_place), "C.UTF-8"])
 def test_the_line_at_the_end_says_what_was_read(tmp_path, locale):
     root = classes(tmp_path / "root", "正常", 'a\'b "q" $x {y}', "two\nlines")
     os.rename(root / "正常" / "0.png", os.fsencode(root) + b"/" + LATIN + b".png")

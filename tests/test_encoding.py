@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, in_ascii_place
 
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 """A locale of 128 letters."""
@@ -29,6 +29,7 @@ def test_every_file_of_text_is_opened_as_utf8(path):
             assert "encoding=" in text or any(word in text for word in of_bytes), text
 
 
+@in_ascii_place
 @pytest.mark.parametrize(
     "arguments", [["methods"], ["methods", "--format", "markdown"], ["--help"], ["score", "größe"]]
 )

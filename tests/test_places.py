@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, in_ascii_place
 from tests.studies import write_experiment
 
 pytestmark = pytest.mark.long
@@ -143,6 +143,7 @@ def test_a_module_has_no_prefix(outer):
     assert "Traceback" not in outcome.stderr
 
 
+@in_ascii_place
 def test_neither_a_home_folder_nor_its_alphabet_is_needed(tmp_path):
     folder = write_experiment(tmp_path / "studies", "small", title="Größe ≥ 1")
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
