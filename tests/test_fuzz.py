@@ -6,7 +6,7 @@
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +174,12 @@ def planned(study: configuration.Study) -> None:
 @contextmanager
 def refusing() -> Iterator[None]:
     """Let the block raise a UserError of one line."""
-    with suppress(UserError):
-        try:
-            yield
-        except UserError as mistake:
-            told = str(mistake)
-            raise UserError(told) if len(told.splitlines()) == 1 else AssertionError(told)  # noqa: B904
+    told = "nothing"
+    try:
+        yield
+    except UserError as mistake:
+        told = str(mistake)
+    assert len(told.splitlines()) == 1, told
 
 
 @fuzzed

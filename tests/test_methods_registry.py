@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from medcoreset import methods
 from medcoreset.errors import UserError
+from medcoreset.identity import pairs
 from medcoreset.methods import listing, variants
 from medcoreset.methods.registry import METHODS, picking, ranking, selecting
-from medcoreset.options import Range, options_of, split_settings
+from medcoreset.options import Range, options_of
 
 EVA = {
     "early": 1,
@@ -159,10 +160,10 @@ def test_annotations_say_what_is_allowed():
 
 
 def test_settings():
-    assert split_settings(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
-    for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
+    assert pairs(["a=1", "b=x=y"], "--set") == {"a": "1", "b": "x=y"}
+    for wrong in (["a"], ["a="], ["=1"], ["a=1", "a=2"]):
         with pytest.raises(UserError, match="--set"):
-            split_settings(wrong)
+            pairs(wrong, "--set")
 
 
 # --- variants

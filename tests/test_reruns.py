@@ -113,7 +113,11 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(snakemake, tmp_path_factory) -> Project:
-    root = tmp_path_factory.mktemp("reruns") / "project"
+    return finished(snakemake, tmp_path_factory.mktemp("reruns") / "project")
+
+
+def finished(snakemake: Snakemake, root: Path) -> Project:
+    """Copy the project to `root`, and run its two experiments there."""
     for folder in ("config", "envs", "workflow"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "profiles").symlink_to("workflow/profiles")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_reruns import PROTOCOL, SECOND, Project, project  # noqa: F401, a fixture
+from tests.test_reruns import PROTOCOL, SECOND, Project, finished
 
 pytestmark = pytest.mark.long
 
@@ -17,21 +17,26 @@ TABLE = "results/experiments/second/table.csv"
 SURROGATE = "results/surrogates/digits/short/lenet+seed=0"
 
 
+@pytest.fixture(scope="module")
+def project(snakemake, tmp_path_factory) -> Project:
+    return finished(snakemake, tmp_path_factory.mktemp("stale") / "project")
+
+
 @pytest.fixture
-def copied(project, tmp_path) -> Project:  # noqa: F811
+def copied(project, tmp_path) -> Project:
     """The finished project in another place, as somebody has it who was given a copy."""
     again = replace(project, root=tmp_path / "copied")
     subprocess.run(["cp", "--archive", project.root, again.root], check=True)  # links stay links
     return again
 
 
-def outcome(project: Project, *arguments: str):  # noqa: F811
+def outcome(project: Project, *arguments: str):
     given = ("--snakefile", str(project.root / "Snakefile"))
     given += ("--configfile", str(project.root / "own.yaml"))
     return project.snakemake(project.root, *arguments, *given)
 
 
-def said(project: Project, rule: str) -> str:  # noqa: F811
+def said(project: Project, rule: str) -> str:
     logs = sorted((project.root / "results/logs" / rule).rglob("*.log"))
     return "".join(path.read_text() for path in logs)
 

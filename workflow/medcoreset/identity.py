@@ -6,7 +6,7 @@ that have their defaults are left out.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -20,15 +20,20 @@ def split(identity: str, what: str) -> tuple[str, dict[str, str]]:
     twice.
     """
     name, *settings = identity.split("+")
+    return name, pairs(settings, f"{what} {identity!r}")
+
+
+def pairs(settings: Iterable[str], where: str) -> dict[str, str]:
+    """Return `KEY=VALUE` settings as a mapping; UserError for one without a value or given twice."""
     options: dict[str, str] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
         if not key or not value:
-            raise UserError(f"{what} {identity!r}: {setting!r} is no option, expected KEY=VALUE")
+            raise UserError(f"{where}: {setting!r} is no option, expected KEY=VALUE")
         if key in options:
-            raise UserError(f"{what} {identity!r}: option {key!r} is given twice")
+            raise UserError(f"{where}: option {key!r} is given twice")
         options[key] = value
-    return name, options
+    return options
 
 
 def join(name: str, options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> str:

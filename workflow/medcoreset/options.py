@@ -7,7 +7,7 @@
 import inspect
 import math
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -132,16 +132,3 @@ def _option(name: str, hint: Any, default: Any) -> Option:
     if hint not in (int, float, bool):
         raise TypeError(f"option {name}: {hint} is none of int, float, bool and Literal")
     return Option(name, hint, default, range=bounds, optional=optional, help=text)
-
-
-def split_settings(settings: Iterable[str]) -> dict[str, str]:
-    """Return `KEY=VALUE` settings as a mapping; UserError for one without `=` or given twice."""
-    options: dict[str, str] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set {setting}: expected KEY=VALUE")
-        if key in options:
-            raise UserError(f"--set {setting}: {key} is set twice")
-        options[key] = value
-    return options

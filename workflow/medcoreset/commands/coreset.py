@@ -4,14 +4,13 @@ from typing import get_args
 import click
 import numpy as np
 
-from medcoreset import methods, provenance
+from medcoreset import identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
-from medcoreset.options import split_settings
 from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding, budget, nearest_budgets
 from medcoreset.selection.files import check_coresets, read_scores, write_coresets
@@ -61,7 +60,7 @@ def command(
     numbers = parse_seeds(seeds)
     check_coresets(out)
     chosen = methods.get(method)
-    options = chosen.parse_options(split_settings(settings))
+    options = chosen.parse_options(identity.pairs(settings, "--set"))
     info = canonical.load_info(dataset)
     provenance.check_inputs(expects, (dataset, info["recipe"]))
     labels = canonical.load_labels(dataset)

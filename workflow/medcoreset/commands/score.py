@@ -2,12 +2,11 @@ from pathlib import Path
 
 import click
 
-from medcoreset import methods, provenance
+from medcoreset import identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.options import split_settings
 from medcoreset.selection.files import write_scores
 from medcoreset.selection.select import score
 
@@ -44,7 +43,7 @@ def command(
 ) -> None:
     """Score every training sample by METHOD."""
     chosen = methods.get(method)
-    options = chosen.parse_options(split_settings(settings))
+    options = chosen.parse_options(identity.pairs(settings, "--set"))
     info = canonical.load_info(dataset)
     sealed = ((folder, provenance.read_seal(folder)["recipe"]) for folder in folders)
     provenance.check_inputs(expects, (dataset, info["recipe"]), *sealed)

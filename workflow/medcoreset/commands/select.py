@@ -2,13 +2,12 @@ from pathlib import Path
 
 import click
 
-from medcoreset import methods
+from medcoreset import identity, methods
 from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
-from medcoreset.options import split_settings
 from medcoreset.selection.budget import budget
 from medcoreset.selection.files import write_selection
 from medcoreset.selection.select import select
@@ -41,7 +40,7 @@ def command(
 ) -> None:
     """Select a coreset by METHOD from the arrays in EVIDENCE, an .npz file or a folder of .npy."""
     chosen = methods.get(method)
-    options = chosen.parse_options(split_settings(settings))
+    options = chosen.parse_options(identity.pairs(settings, "--set"))
     if (rate is None) == (count is None):
         raise UserError("give either --rate or --count")
     arrays = Evidence.load(evidence, missing=missing, device=device, threads=threads)

@@ -2,13 +2,12 @@ from pathlib import Path
 
 import click
 
-from medcoreset import methods, provenance
+from medcoreset import identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
-from medcoreset.options import split_settings
 from medcoreset.selection.files import write_windows
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
 
@@ -38,7 +37,7 @@ def command(
     out: Path,
 ) -> None:
     """Score every pair of EVA's windows that start at epochs 1, 1 + step, 1 + 2·step, …"""
-    given = split_settings(settings)
+    given = identity.pairs(settings, "--set")
     for name in GRID:
         if name in given:
             raise UserError(f"--set {name}: the windows are given by --starts, --length and --step")
