@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from medcoreset.analysis import aggregate, comparison, published, tables
+from medcoreset.analysis.variance import Design
+from medcoreset.atomic import write_json
 from medcoreset.errors import UserError
-from medcoreset.plan import Plan
+from medcoreset.plan import NO_SURROGATE, Plan
 from tests.small_study import PUBLISHED, RATES, RECIPE, SEEDS, save_plan, write_study
 
 SHIPPED = Path(__file__).parents[1] / "config" / "published"
@@ -62,9 +64,14 @@ def cell(table: pd.DataFrame, **where: object) -> pd.Series:
     return table.iloc[0]
 
 
+def trainings(n: int) -> Design:
+    """Return the design of `n` trainings with one surrogate."""
+    return Design.of(pd.MultiIndex.from_tuples([(0.0, seed) for seed in range(n)]))
+
+
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=8))
 def test_summary_is_pandas_and_scipy(values):
-    summary = aggregate.summarize(values)
+    summary = aggregate.summarize(values, trainings(len(values)))
     mean, std, n = np.mean(values), pd.Series(values).std(), len(values)
     assert summary["mean"] == pytest.approx(mean)
     assert summary["std"] == pytest.approx(std)
@@ -81,19 +88,20 @@ def test_summary_is_pandas_and_scipy(values):
 
 
 def test_summary_by_hand():
-    summary = aggregate.summarize([80.0, 82.0, 87.0])
+    summary = aggregate.summarize([80.0, 82.0, 87.0], trainings(3))
     step = 4.302652729911275 * np.sqrt(13 / 3) / 100 / (0.83 * 0.17)
     low, high = (100 / (1 + 17 / 83 * np.exp(sign * step)) for sign in (1, -1))
-    expected = {"mean": 83, "std": np.sqrt(13), "n": 3, "ci_low": low, "ci_high": high}
+    expected = {"mean": 83, "std": np.sqrt(13), "n": 3, "se": np.sqrt(13 / 3), "df": 2}
+    expected |= {"ci_low": low, "ci_high": high}
     assert summary == pytest.approx(expected)
 
 
 def test_one_seed_has_no_spread_and_undefined_values_do_not_count():
     for values in ([80.0], [80.0, None]):
-        summary = aggregate.summarize(values)
+        summary = aggregate.summarize(values, trainings(len(values)))
         assert (summary["mean"], summary["n"]) == (80.0, 1)
-        assert all(np.isnan(summary[key]) for key in ("std", "ci_low", "ci_high"))
-    assert np.isnan(aggregate.summarize([None])["mean"])
+        assert all(np.isnan(summary[key]) for key in ("std", "se", "df", "ci_low", "ci_high"))
+    assert np.isnan(aggregate.summarize([None], trainings(1))["mean"])
 
 
 def test_every_cell_and_metric_is_in_the_table(study, tmp_path, papers):
@@ -111,7 +119,9 @@ def test_every_cell_and_metric_is_in_the_table(study, tmp_path, papers):
         split = "val" if rule == "published" else "test"
         for metric in ("accuracy", "auc", "ece"):
             values = pd.Series([100 * seed["rules"][rule][split][metric] for seed in seeds])
-            same = {key: entry[key] for key in aggregate.CELL} | {"protocol": entry["column"]}
+            surrogate = entry["surrogate"].removesuffix("+seed=0")
+            same = {key: entry[key] for key in aggregate.CELL}
+            same |= {"protocol": entry["column"], "surrogate": surrogate}
             row = cell(table, metric=metric, **same)
             assert row["mean"] == pytest.approx(values.mean(), abs=1e-9)
             assert row["std"] == pytest.approx(values.std(), abs=1e-9)
@@ -300,7 +310,7 @@ def test_markdown_layout(study, tmp_path, papers):
     assert rows[6].count("<br>[94.0 ± 9.0]‡") == 3
     clean = text[text.index("## clean;") : text.index("- Accuracy")]
     assert "<br>" not in clean
-    assert "n = 3 seeds" in text
+    assert "n = 3 runs" in text
     assert "- Reported under clean: test, last epoch.\n" in text
     assert text.endswith("- The paper's 100 % is a_b.\n")
 
@@ -313,7 +323,7 @@ def test_notes_say_what_so_few_seeds_support(study, tmp_path, papers):
     assert text.count("**") // 2 == len(shown)
     said = "Bold: better than Random" if len(shown) else "Nothing is bold: no row is shown to be"
     assert said in text
-    assert "hold for this surrogate, whose own variance they do not include" in text
+    assert "hold for this surrogate, and do not include what another one would change" in text
     assert "no signed-rank test can go below p = 0.25" in text
     assert "0 of 3 agree within ±1 points, 1 differ by more (†), and 2 are undecided" in text
     assert "Where a number has no deviation, that beside it stands for both" in text
@@ -490,3 +500,49 @@ def test_metrics_that_do_not_fit_the_plan_are_refused(study, tmp_path, papers):
         plan["runs"][0]["metrics"] = str(path)
         with pytest.raises(UserError, match=message):
             table_of(plan, tmp_path, papers)
+
+
+def with_surrogates(study: dict, folder: Path, seeds: dict[int, tuple[int, ...]]) -> dict:
+    """Return the plan with runs of several surrogates: their seeds, and what each has trained."""
+    plan = copy.deepcopy(study)
+    runs, plan["runs"] = plan["runs"], []
+    for number, run in enumerate(runs):
+        whole = json.loads(Path(run["metrics"]).read_text())
+        free = run["surrogate"] == NO_SURROGATE
+        for surrogate, trained in seeds.items() if not free else [(0, SEEDS)]:
+            kept = {str(seed): whole["seeds"][str(seed)] for seed in trained}
+            path = folder / str(number) / str(surrogate) / "metrics.json"
+            write_json(path, whole | {"seeds": kept})
+            name = run["surrogate"].replace("seed=0", f"seed={surrogate}")
+            plan["runs"].append(
+                run | {"metrics": str(path), "surrogate": name, "seeds": list(trained)}
+            )
+    return plan
+
+
+def test_a_surrogate_per_seed_is_one_cell_of_as_many_runs(study, tmp_path, papers):
+    shared = table_of(study, tmp_path, papers)
+    plan = with_surrogates(study, tmp_path, {seed: (seed,) for seed in SEEDS})
+    paired = table_of(plan, tmp_path, papers)
+    numbers = ["mean", "std", "n", "ci_low", "ci_high", "gain", "p_holm"]
+    pd.testing.assert_frame_equal(paired[numbers], shared[numbers])
+    runs = aggregate.aggregate(Plan.read(save_plan(plan, tmp_path))).seeds
+    selected = runs[runs["surrogate"] != NO_SURROGATE]
+    assert (selected["surrogate_seed"] == selected["seed"]).all()
+    text = layout(tables.markdown, plan, tmp_path, papers)
+    assert "Every seed has a surrogate of its own" in text
+
+
+def test_crossed_surrogates_have_the_error_of_both(study, tmp_path, papers):
+    """Surrogates without an effect: the trainings' three values alone tell the mean's error."""
+    plan = with_surrogates(study, tmp_path, dict.fromkeys((0, 1, 2, 3), SEEDS))
+    crossed, shared = (table_of(each, tmp_path, papers) for each in (plan, study))
+    at = {"method": "eva", "dataset": "digits", "rate": 0.05, "protocol": "clean"}
+    of_all, of_one = cell(crossed, **at), cell(shared, **at)
+    assert of_all["n"] == 4 * len(SEEDS)
+    assert of_all["mean"] == pytest.approx(of_one["mean"])
+    assert of_all["se"] == pytest.approx(of_one["se"])
+    assert of_all["df"] == pytest.approx(of_one["df"])
+    text = layout(tables.markdown, plan, tmp_path, papers)
+    assert "Every seed is trained with the coresets of several surrogates" in text
+    assert "surrogate 0.00" in text

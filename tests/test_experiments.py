@@ -12,7 +12,6 @@ from medcoreset.analysis.published import read_published
 from medcoreset.atomic import write_json
 from medcoreset.commands import figure, table
 from medcoreset.datasets import catalog, facts
-from medcoreset.identity import Surrogate
 from medcoreset.plan import FULL, INDEPENDENT
 from medcoreset.selection.budget import expected_size
 from medcoreset.study import configuration, results
@@ -67,7 +66,7 @@ def check_table(experiment: configuration.Experiment, rows: pd.DataFrame) -> Non
         (
             names.get(row.dataset, row.dataset),
             names.get(row.network, row.network),
-            "" if row.method in INDEPENDENT else spelled(row.surrogate, names),
+            "" if row.method in INDEPENDENT else names.get(row.surrogate, row.surrogate),
             row.method,
             row.rate,
         )
@@ -82,12 +81,6 @@ def check_table(experiment: configuration.Experiment, rows: pd.DataFrame) -> Non
     )
     assert set(ours) == set(printed)
     assert set(ours.values()) <= {1}
-
-
-def spelled(surrogate: str, names: dict[str, str]) -> str:
-    """Return a surrogate as the papers name it, with its length where that is not the usual."""
-    network = Surrogate.parse(surrogate).model
-    return names.get(network, network)
 
 
 def cells_of(study: configuration.Study):

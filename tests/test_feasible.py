@@ -46,8 +46,15 @@ DARK = {"protocols": ["dark"]}
         ),
         ({"methods": {"aum": {"surrogate_epochs": [7]}}}, ["surrogate_epochs", "of 2 epochs"]),
         (
-            {"methods": {"grand": {}}, "surrogate": {"network": "lenet", "seed": 2**63 - 1}},
-            ["surrogate.seed", "methods.grand", "at most"],
+            {
+                "methods": {"grand": {}},
+                "surrogate": {"network": "lenet", "seeds": [2**63 - 1]},
+            },
+            ["surrogate.seeds", "methods.grand", "at most"],
+        ),
+        (
+            {"methods": {"grand": {}}, "surrogate": {"network": "lenet", "seeds": [5, 2005]}},
+            ["surrogate.seeds", "5 and 2005", "methods.grand"],
         ),
         ({"methods": {"glister": {}}, "datasets": ["cifar10+val=0"]}, ["glister", "validation"]),
         ({"figures": ["score_distribution"]}, ["score_distribution", "none that scores"]),

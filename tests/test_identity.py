@@ -41,6 +41,6 @@ def test_surrogates_beside_one_another_differ_in_their_seeds():
     first = Surrogate("resnet18+width=8", seed=3, epochs=5)
     assert [each.name for each in first.beside(2)] == [
         "resnet18+width=8+epochs=5+seed=3",
-        "resnet18+width=8+epochs=5+seed=4",
+        "resnet18+width=8+epochs=5+seed=1003",
     ]
     assert first.model == "resnet18+width=8+epochs=5"

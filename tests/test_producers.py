@@ -52,7 +52,7 @@ def test_some_method_needs_it_and_has_its_options(name):
             "grand+layers=all+models=2",
             "gradient_norms",
             {"layers": "all"},
-            ["mlp+seed=0", "mlp+seed=1"],
+            ["mlp+seed=0", "mlp+seed=1000"],
         ),
     ],
 )

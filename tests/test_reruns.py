@@ -30,7 +30,7 @@ FILES = {
 title: "Three methods"
 datasets: [digits]
 protocols: [short]
-surrogate: {network: lenet}
+surrogate: {network: lenet, seeds: shared}
 networks: [lenet]
 methods:
   random: {}
@@ -46,7 +46,7 @@ title: "Own data"
 datasets: [mine]
 protocols: [short]
 networks: [lenet]
-surrogate: {network: lenet}
+surrogate: {network: lenet, seeds: shared}
 published: [eva_table1]
 methods: {random: {}}
 full: false

@@ -58,6 +58,10 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+APART = 1000
+"""Seeds from one to the next of the surrogates that a method averages over."""
+
+
 @dataclass(frozen=True)
 class Surrogate:
     """A network trained on the full training set, `NETWORK[+epochs=E]+seed=S` in paths.
@@ -87,5 +91,9 @@ class Surrogate:
         return f"{self.model}+seed={self.seed}"
 
     def beside(self, count: int) -> list[Self]:
-        """Return `count` surrogates that differ in their seeds alone, this one first."""
-        return [replace(self, seed=self.seed + i) for i in range(count)]
+        """Return `count` surrogates that differ in their seeds alone, this one first.
+
+        Their seeds lie so far apart that those of neighbouring surrogates are others: averages over
+        them share no surrogate.
+        """
+        return [replace(self, seed=self.seed + i * APART) for i in range(count)]

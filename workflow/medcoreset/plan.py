@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from medcoreset.identity import Surrogate
 from medcoreset.reading import file_of, read_json
 
 FULL = "full"
@@ -28,6 +29,18 @@ class Place:
     dataset: str
     protocol: str
     surrogate: str
+
+    @property
+    def model(self) -> str:
+        """The surrogate without its seed, which is what tables and figures name."""
+        known = self.surrogate != NO_SURROGATE
+        return Surrogate.parse(self.surrogate).model if known else NO_SURROGATE
+
+    @property
+    def surrogate_seed(self) -> int | None:
+        """The surrogate's seed, if there is a surrogate."""
+        known = self.surrogate != NO_SURROGATE
+        return Surrogate.parse(self.surrogate).seed if known else None
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,11 @@ class Reported(Run):
 
     @property
     def cell(self) -> tuple[str, str, str, str, str, float]:
-        """The cell of the table that the run fills; candidates of a window search share one."""
-        return self.dataset, self.column, self.surrogate, self.network, self.method, self.rate
+        """The cell of the table that the run fills, with the runs of other surrogates' seeds.
+
+        Candidates of a search share one.
+        """
+        return self.dataset, self.column, self.model, self.network, self.method, self.rate
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,14 @@ import pandas as pd
 from medcoreset.analysis.comparison import PAIRED, UNIT
 from medcoreset.analysis.fit import Fit
 from medcoreset.analysis.published import COMPARED
-from medcoreset.analysis.variance import Estimate, bounded
+from medcoreset.analysis.variance import Design, bounded
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
-from medcoreset.identity import Surrogate
-from medcoreset.plan import NO_SURROGATE, Plan, Reported
+from medcoreset.plan import Plan, Reported
 from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
-STATISTICS = ["mean", "std", "n", "ci_low", "ci_high"]
+STATISTICS = ["mean", "std", "n", "se", "df", "ci_low", "ci_high"]
 COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARED, *PAIRED]
 METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
 SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
@@ -57,7 +56,7 @@ class Aggregate:
 
 
 def aggregate(plan: Plan) -> Aggregate:
-    """Read every run of `plan`, its file once, and summarise each cell over its seeds.
+    """Read every run of `plan`, its file once, and summarise each cell over its runs.
 
     A run that is missing or does not fit the plan, or that lacks its reporting rule or a metric, is
     a `UserError`.
@@ -76,20 +75,24 @@ def aggregate(plan: Plan) -> Aggregate:
                 read[run] = _PerSeed.of(run, plan.columns[run.column], content["seeds"])
             # What was written by hand does not say.
             arithmetic[content.get("measured", {}).get("arithmetic", "float32")] += 1
-    cells: dict[tuple, list[_PerSeed]] = {}
+    cells: dict[tuple, dict[str, list[_PerSeed]]] = {}
     for run in plan.runs:
-        cells.setdefault(run.cell, []).append(read[run])
+        cells.setdefault(run.cell, {}).setdefault(run.variant, []).append(read[run])
     rows, single, choices = [], [], []
     for cell, candidates in cells.items():
-        best = candidates[0]
+        best = next(iter(candidates.values()))
         if len(candidates) > 1:
-            best = max(candidates, key=_PerSeed.val_accuracy)  # the first one among equals
-            choices.append(Choice(best.run, len(candidates), best.val_accuracy(), best.reports))
-        rows += [
-            {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values)}
-            for metric, values in best.metrics.items()
-        ]
-        single += best.seeds(cell)
+            best = max(candidates.values(), key=_val_accuracy)  # the first one among equals
+            first = best[0]
+            found = Choice(first.run, len(candidates), _val_accuracy(best), first.reports)
+            choices.append(found)
+        units = [unit for runs in best for unit in runs.units]
+        design = Design.of(pd.MultiIndex.from_tuples(units, names=UNIT))
+        place = dict(zip(CELL, cell, strict=True))
+        for metric in best[0].metrics:
+            values = [value for runs in best for value in runs.metrics[metric]]
+            rows.append({**place, "metric": metric, **summarize(values, design)})
+        single += [line for runs in best for line in runs.seeds(place)]
     return Aggregate(
         pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]),
         pd.DataFrame(single, columns=SEEDS),
@@ -110,22 +113,39 @@ def _arithmetic_notes(used: Counter[str]) -> list[str]:
     return [f"Of the jobs that trained networks, {jobs}{others}."]
 
 
-def summarize(values: Iterable[float | None]) -> dict[str, float | int | None]:
-    """Summarise one metric over seeds: mean, standard deviation (ddof 1), n, 95 % interval.
+def summarize(values: Sequence[float | None], design: Design) -> dict[str, float | int | None]:
+    """Summarise one metric over runs: mean, standard deviation, n, standard error, 95 % interval.
 
-    The interval is Student's t of n − 1 degrees of freedom, kept within 0 and 100 % (`bounded`). One
-    seed has neither deviation nor interval; a seed on which the metric is undefined (None) does not
-    count.
+    The deviation is that of one run: of n that are repeated in one way, with n − 1 in the
+    denominator, else the root of the summed variance components. The interval of the mean is
+    Student's t with `df` degrees of freedom, kept within 0 and 100 % (`bounded`). One run has neither
+    deviation nor interval; a run of which the metric is undefined (None) does not count.
     """
     # A table of ImageNet's recalls summarises some hundred thousand cells: no Series for each.
-    defined = np.array([value for value in values if value is not None], dtype=float)
-    n = len(defined)
-    mean = defined.mean() if n else math.nan
-    std = defined.std(ddof=1) if n > 1 else math.nan
-    low = high = math.nan
-    if n > 1:
-        low, high = bounded(mean, Estimate(std**2 / n, n - 1).half_width())
-    return {"mean": mean, "std": std, "n": n, "ci_low": low, "ci_high": high}
+    runs = np.array([np.nan if value is None else value for value in values], dtype=float)
+    known = ~np.isnan(runs)
+    n = int(known.sum())
+    if n < 2:
+        nothing = dict.fromkeys(STATISTICS, math.nan)
+        return {**nothing, "mean": runs[known].sum() if n else math.nan, "n": n}
+    if not known.all():
+        design = design.without(~known)
+    found = design.spread(runs[known])
+    low, high = bounded(found.average, found.mean.half_width())
+    return {
+        "mean": found.average,
+        "std": math.sqrt(sum(found.components.values())),
+        "n": n,
+        "se": math.sqrt(found.mean.variance),
+        "df": found.mean.freedom,
+        "ci_low": low,
+        "ci_high": high,
+    }
+
+
+def _val_accuracy(runs: Sequence["_PerSeed"]) -> float:
+    """Return the mean validation accuracy over the runs of a candidate, by which one is chosen."""
+    return float(np.mean([value for each in runs for value in each.val_accuracies()]))
 
 
 @dataclass(frozen=True)
@@ -152,14 +172,18 @@ class _PerSeed:
         metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
         return cls(run, rule, labels, records, records[0]["reports"], metrics)
 
-    def seeds(self, cell: tuple) -> list[dict[str, Any]]:
+    @property
+    def units(self) -> list[tuple[float, int]]:
+        """What is repeated, `UNIT`: the surrogate's seed, NaN without a surrogate, and the training's."""
+        of = self.run.surrogate_seed
+        return [(math.nan if of is None else of, seed) for seed in self.labels]
+
+    def seeds(self, place: dict[str, Any]) -> list[dict[str, Any]]:
         """Return a line of `SEEDS` per metric and seed; one on which a metric is undefined has None."""
-        known = self.run.surrogate != NO_SURROGATE
-        surrogate_seed = Surrogate.parse(self.run.surrogate).seed if known else None
-        place = {**dict(zip(CELL, cell, strict=True)), "surrogate_seed": surrogate_seed}
         return [
             {
                 **place,
+                "surrogate_seed": self.run.surrogate_seed,
                 "seed": seed,
                 "metric": metric,
                 "value": value,
@@ -171,15 +195,14 @@ class _PerSeed:
             )
         ]
 
-    def val_accuracy(self) -> float:
-        """Return the mean validation accuracy, by which one of several candidates is chosen.
+    def val_accuracies(self) -> list[float]:
+        """Return the validation accuracies of the seeds.
 
         Raises UserError for a run on data that has no validation split.
         """
         if any("val" not in record for record in self.records):
             raise UserError(f"{self.run.metrics}: no validation data to choose candidates on")
-        found = [_value(record["val"], "accuracy", self.run, self.rule) for record in self.records]
-        return float(pd.Series(found).mean())
+        return [_value(record["val"], "accuracy", self.run, self.rule) for record in self.records]
 
 
 def _under(rule: str, seed_record: dict[str, Any], run: Reported, seed: str) -> dict[str, Any]:

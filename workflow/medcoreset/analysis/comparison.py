@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from medcoreset.analysis.variance import Design, Estimate, spread, test_set
-from medcoreset.identity import Surrogate
 from medcoreset.plan import FULL, NO_SURROGATE
 
 LEVEL = 0.05
@@ -34,11 +33,6 @@ class Column(NamedTuple):
     rate: float
 
 
-def model(surrogate: str) -> str:
-    """Return a surrogate without its seed."""
-    return surrogate if surrogate == NO_SURROGATE else Surrogate.parse(surrogate).model
-
-
 def columns(seeds: pd.DataFrame, metric: str = "accuracy") -> Iterator[tuple[Column, pd.DataFrame]]:
     """Yield (column, values) per column: `values` has a pair's unit per line and a method per column.
 
@@ -46,7 +40,6 @@ def columns(seeds: pd.DataFrame, metric: str = "accuracy") -> Iterator[tuple[Col
     seed, metric, value. The full training set stands in every rate's column.
     """
     rows = seeds[seeds["metric"] == metric]
-    rows = rows.assign(surrogate=rows["surrogate"].map(model))
     for (dataset, protocol, network), part in rows.groupby(
         ["dataset", "protocol", "network"], sort=False
     ):
@@ -159,7 +152,7 @@ def compare(table: pd.DataFrame, seeds: pd.DataFrame, reference: str) -> pd.Data
             known.setdefault((*cell, NO_SURROGATE), line)  # Random is the same in every column
     nothing = dict.fromkeys(PAIRED)
     joined = [
-        known.get((*(row[name] for name in key), model(row["surrogate"])), nothing)
+        known.get((*(row[name] for name in key), row["surrogate"]), nothing)
         for row in table[[*key, "surrogate"]].to_dict("records")
     ]
     compared = pd.DataFrame(joined, index=table.index, columns=PAIRED, dtype=object)
@@ -199,13 +192,10 @@ def findings(seeds: pd.DataFrame) -> Findings:
     """Return what the accuracies among `seeds` vary."""
     accuracy = seeds[seeds["metric"] == "accuracy"].dropna(subset="value")
     selected = accuracy[accuracy["surrogate"] != NO_SURROGATE]
-    cells = (selected if len(selected) else accuracy).assign(
-        surrogate=lambda rows: rows["surrogate"].map(model)
+    cells = (selected if len(selected) else accuracy).groupby(
+        ["dataset", "protocol", "network", "surrogate", "method", "rate"], dropna=False
     )
-    key = ["dataset", "protocol", "network", "surrogate", "method", "rate"]
-    spreads = [
-        spread(runs.set_index(UNIT)["value"]) for _, runs in cells.groupby(key, dropna=False)
-    ]
+    spreads = [spread(runs.set_index(UNIT)["value"]) for _, runs in cells]
     variances = pd.DataFrame([found.components for found in spreads], dtype=float)
     binomial = test_set(accuracy["value"], accuracy["samples"])
     return Findings(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from medcoreset.analysis.comparison import LEVEL, model
+from medcoreset.analysis.comparison import LEVEL
 from medcoreset.analysis.variance import Estimate
 from medcoreset.errors import UserError
 from medcoreset.plan import FULL, INDEPENDENT, Plan
@@ -82,11 +82,19 @@ def compare(table: pd.DataFrame, plan: Plan, published: pd.DataFrame) -> pd.Data
 
 @dataclass(frozen=True)
 class Sample:
-    """A mean with the standard deviation (NaN if it is not known) and number of its runs."""
+    """A mean with the standard deviation (NaN if it is not known) and number of its runs.
+
+    `estimate` is that of the mean, where the runs are not repeated in one way alone.
+    """
 
     mean: float
     std: float
     n: int
+    estimate: Estimate | None = None
+
+    def of_mean(self, std: float) -> Estimate:
+        """Return the variance of the mean, of runs with this standard deviation."""
+        return self.estimate or Estimate(std**2 / self.n, self.n - 1)
 
 
 def agreement(ours: Sample, theirs: Sample, tolerance: float) -> tuple[float, float, str]:
@@ -99,17 +107,16 @@ def agreement(ours: Sample, theirs: Sample, tolerance: float) -> tuple[float, fl
     """
     difference = ours.mean - theirs.mean
     stds = [sample.std if sample.n > 1 else math.nan for sample in (ours, theirs)]
-    known = [(s, sample.n) for s, sample in zip(stds, (ours, theirs), strict=True) if s == s]
+    known = [s for s in stds if s == s]
     if not known:
         return math.nan, math.nan, "undecided"
-    std = [known[0][0] if s != s else s for s in stds]
-    of_ours, of_theirs = (s**2 / sample.n for s, sample in zip(std, (ours, theirs), strict=True))
-    variance = of_ours + of_theirs
+    std = [known[0] if s != s else s for s in stds]
+    means = [sample.of_mean(s) for s, sample in zip(std, (ours, theirs), strict=True)]
+    variance = sum(mean.variance for mean in means)
     if len(known) == 1 or variance == 0:
-        freedom = min(n for _, n in known) - 1
+        freedom = min(mean.freedom for mean, s in zip(means, stds, strict=True) if s == s)
     else:
-        share = of_ours / variance
-        freedom = 1 / (share**2 / (ours.n - 1) + (1 - share) ** 2 / (theirs.n - 1))
+        freedom = variance**2 / sum(mean.variance**2 / mean.freedom for mean in means)
     half = Estimate(variance, freedom).half_width(1 - 2 * LEVEL)
     low, high = difference - half, difference + half
     if max(abs(low), abs(high)) <= tolerance:
@@ -142,7 +149,7 @@ def _join(row: dict, plan: Plan, known: dict[tuple, Sample]) -> dict[str, Any]:
         return {}
     dataset, network, surrogate = (
         plan.published_as.get(name, name)
-        for name in (row["dataset"], row["network"], model(row["surrogate"]))
+        for name in (row["dataset"], row["network"], row["surrogate"])
     )
     key = (
         plan.columns[row["protocol"]],
@@ -155,7 +162,8 @@ def _join(row: dict, plan: Plan, known: dict[tuple, Sample]) -> dict[str, Any]:
     if key not in known:
         return {}
     theirs = known[key]
-    ours = Sample(row["mean"], row["std"], row["n"])
+    estimate = Estimate(row["se"] ** 2, row["df"]) if row["n"] > 1 else None
+    ours = Sample(row["mean"], row["std"], row["n"], estimate)
     low, high, verdict = agreement(ours, theirs, plan.tolerance)
     numbers = (theirs.mean, theirs.std, theirs.n, ours.mean - theirs.mean, low, high, verdict)
     return dict(zip(COMPARED, numbers, strict=True))

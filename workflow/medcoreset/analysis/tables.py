@@ -156,7 +156,7 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     """Return the sentences below the table: how to read it, choices made, the experiment's own."""
     accuracy = table[table["metric"] == "accuracy"]
     n = _span(accuracy["n"])
-    lines = [f"Accuracy in %, mean ± standard deviation over n = {n} seeds. {_varied(found)}"]
+    lines = [f"Accuracy in %, mean ± standard deviation over n = {n} runs. {_varied(found)}"]
     lines += [
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
@@ -190,10 +190,11 @@ VARIED = {
     frozenset({"one run"}): "A single seed has no deviation.",
     frozenset({"shared"}): (
         "The seeds repeat selection and training with one surrogate: deviations and differences "
-        "hold for this surrogate, whose own variance they do not include."
+        "hold for this surrogate, and do not include what another one would change."
     ),
     frozenset({"paired"}): (
-        "Every seed has a surrogate of its own: deviations are of surrogate and training together."
+        "Every seed has a surrogate of its own: deviations and differences are of surrogate, "
+        "selection and training together."
     ),
 }
 """What the repetitions of a table's cells vary, in words, where that takes no numbers."""
@@ -203,7 +204,9 @@ def _varied(found: Findings) -> str:
     """Return what repeated runs differ in, and what no repetition shows."""
     by_source = ", ".join(f"{name} {value:.2f}" for name, value in found.deviations.items())
     words = VARIED.get(
-        found.designs, f"Standard deviation by source, median over the cells: {by_source} points."
+        found.designs,
+        "Every seed is trained with the coresets of several surrogates: deviations and differences are "
+        f"of both. Standard deviation by source, median over the cells: {by_source} points.",
     )
     return (
         f"{words} The test images alone give an accuracy a standard error of "

@@ -75,7 +75,8 @@ def spread(values: pd.Series) -> Spread:
 class Design:
     """How runs are repeated, found once for the many columns of values that share it.
 
-    `shape` is the number of units per level of a balanced design, `order` sorts runs by level.
+    `shape` is the number of units per level of a balanced design, `order` sorts runs by level,
+    `labels` has a line per run and a column per level, varied or not.
     """
 
     name: str
@@ -89,8 +90,8 @@ class Design:
         """Find the design of an index (surrogate_seed[, selection_seed], seed)."""
         labels = index.to_frame(index=False)
         labels.columns = list(LEVELS if labels.shape[1] == 3 else (LEVELS[0], LEVELS[2]))
-        labels = labels.loc[:, labels.nunique(dropna=False) > 1]
-        levels, runs = tuple(labels.columns), len(labels)
+        varied = labels.loc[:, labels.nunique(dropna=False) > 1]
+        levels, runs = tuple(varied.columns), len(labels)
         order = (
             np.lexsort([labels[level] for level in reversed(levels)]) if levels else np.arange(1)
         )
@@ -102,12 +103,16 @@ class Design:
             return cls("surrogates", levels, (runs,), order, labels)
         if all(labels[level].is_unique for level in levels):
             return cls("paired", ("surrogate and training",), (runs,), order, labels)
-        shape = _balanced(labels)
+        shape = _balanced(varied)
         if shape is None:
             return cls("unbalanced", levels, (), order, labels)
         crossed = len(levels) == 2 and "selection" not in levels
         crossed = crossed and labels["training"].nunique() == shape[1]
         return cls("crossed" if crossed else "nested", levels, shape, order, labels)
+
+    def without(self, runs: np.ndarray) -> "Design":
+        """Return the design that is left without some runs, a mask (runs,)."""
+        return Design.of(pd.MultiIndex.from_frame(self.labels[~runs]))
 
     def spread(self, values: np.ndarray) -> Spread:
         """Analyse values (runs,), in the order of the index."""

@@ -37,7 +37,7 @@ def title(plan: Plan, block: Block, dataset: str) -> str:
         parts.append(block.protocol)
     if len(plan.networks) > 1:
         parts.append(block.network)
-    surrogates = {run.surrogate for run in plan.runs if run.method not in INDEPENDENT}
+    surrogates = {run.model for run in plan.runs if run.method not in INDEPENDENT}
     if len(surrogates - {NO_SURROGATE}) > 1:
         parts.append(f"selected with {block.surrogate}")
     return "\n".join([dataset, *(fill(", ".join(parts), 48).split("\n") if parts else [])])

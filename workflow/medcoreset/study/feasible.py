@@ -1,7 +1,9 @@
 """What a job would refuse, known before the first: of images, rates, epochs, rows and figures."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from medcoreset import methods, networks
@@ -10,6 +12,7 @@ from medcoreset.datasets.facts import Facts
 from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES, ROWS
+from medcoreset.identity import APART
 from medcoreset.seeding import LARGEST
 from medcoreset.selection.budget import expected_size
 from medcoreset.selection.windows import grid, window_pairs
@@ -93,15 +96,24 @@ def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions
         )
 
 
-def check_averaged(key: str, method: methods.Method, options: dict[str, Any], seed: int) -> None:
-    """Raise a UserError if a method averages over surrogates whose seeds are too large."""
+def check_averaged(
+    key: str, method: methods.Method, options: dict[str, Any], seeds: Sequence[int]
+) -> None:
+    """Raise a UserError if a method averages over surrogates whose seeds are too large, or shared."""
     units = {name: option.range.unit for name, option in method.options.items()}
     counts = [value for name, value in options.items() if units[name] == "surrogates"]
-    if seed + max(counts, default=1) - 1 > LARGEST:
+    reach = APART * (max(counts, default=1) - 1)
+    if max(seeds) + reach > LARGEST:
         raise UserError(
-            f"surrogate.seed: {seed}, from which methods.{key} takes {max(counts)} seeds, must be "
-            f"at most {LARGEST - max(counts) + 1}"
+            f"surrogate.seeds: {max(seeds)}, from which methods.{key} takes every {APART}th seed, "
+            f"{max(counts)} times, must be at most {LARGEST - reach}"
         )
+    for seed, other in combinations(sorted(seeds), 2):
+        if (other - seed) % APART == 0 and other - seed <= reach:
+            raise UserError(
+                f"surrogate.seeds: {seed} and {other} are no repetitions of methods.{key}, which "
+                f"takes every {APART}th seed, {max(counts)} times: both would use {other}"
+            )
 
 
 def check_figure(figure: str, rows: dict[str, methods.Method], has_table: bool) -> None:

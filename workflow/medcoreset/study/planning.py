@@ -1,6 +1,7 @@
 """The plan of an experiment: rows, columns and files, and the recipe that each file has."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from medcoreset.datasets import catalog
 from medcoreset.figures import FIGURES
@@ -13,7 +14,10 @@ from medcoreset.study.recipes import Recipes
 def of(recipes: Recipes, experiment: Experiment) -> Plan:
     """Return the plan that an experiment's table and figures are made from."""
     study = recipes.study
-    cells, places = list(results.cells(study, experiment)), results.surrogates(study, experiment)
+    cells = list(results.cells(study, experiment))
+    shown = partial(results.shown, experiment)
+    places = list(filter(shown, results.surrogates(study, experiment)))
+    scored = [cell for cell in cells if shown(cell[2])]
     # Of no other file is a change a change of the plan.
     needs = {part for figure in experiment["figures"] for part in FIGURES[figure]}
     labels = {key: study.label(experiment, key) for key in experiment["methods"]}
@@ -41,7 +45,7 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
             for place in places
             if "sources" in needs
         ),
-        scores=tuple(dict.fromkeys(_scores(recipes, cells) if "scores" in needs else ())),
+        scores=tuple(dict.fromkeys(_scores(recipes, scored) if "scores" in needs else ())),
         windows=tuple(
             Part(
                 **vars(place),

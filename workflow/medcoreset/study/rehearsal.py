@@ -119,6 +119,8 @@ class Rehearsal(Study):
         content, surrogate = experiment.content, dict(experiment["surrogate"])
         lengths = _lengths(listed(surrogate.get("epochs", [])))
         surrogate["network"] = [networks.narrowest(name) for name in listed(surrogate["network"])]
+        if isinstance(surrogate["seeds"], list):
+            surrogate["seeds"] = surrogate["seeds"][:SEEDS]
         if "epochs" in surrogate:
             surrogate["epochs"] = [lengths[epochs] for epochs in listed(surrogate["epochs"])]
         rates = content["rates"]

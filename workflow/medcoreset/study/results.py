@@ -5,6 +5,7 @@ once; what a job needs to know is read back from its wildcards.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from medcoreset import identity, methods
@@ -31,7 +32,7 @@ SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
 
 Cell = tuple[str, str, Run]
-"""One number of a table: its column, its row, and the run that it is of."""
+"""A part of a number of a table: its column, its row, and a run that it is of."""
 
 LONGEST_SEEDS = 60
 """Characters of seeds in a path."""
@@ -82,13 +83,13 @@ def seeds_of(study: Study, text: str) -> list[int]:
 
 
 def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
-    """Yield every number of an experiment; a window search yields one cell per candidate."""
-    seeds = tuple(sorted(experiment["seeds"]))
+    """Yield what every number of an experiment is of: one run per candidate and surrogate's seed."""
     for dataset in experiment["datasets"]:
         for column in experiment["protocols"]:
             protocol, _ = study.split_protocol(column)
             for network in experiment["networks"]:
                 if experiment["full"]:
+                    seeds = experiment.seeds_with(NO_SURROGATE)
                     run = Run(dataset, protocol.name, NO_SURROGATE, FULL, 1.0, network, seeds, "")
                     yield column, FULL, run
                 for key in experiment["methods"]:
@@ -106,7 +107,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     variants.format(study.method_of(experiment, key), options),
                                     float(rate),
                                     network,
-                                    seeds,
+                                    experiment.seeds_with(surrogate),
                                     study.own_balance(experiment, key, protocol),
                                 )
                                 yield column, key, run
@@ -120,6 +121,11 @@ def runs(study: Study, experiment: Experiment) -> list[Run]:
 def has_scores(run: Selected) -> bool:
     """Whether the run's method gives every sample a score."""
     return run.variant != FULL and methods.get(variants.parse(run.variant)[0]).ranks
+
+
+def shown(experiment: Experiment, place: Place) -> bool:
+    """Whether figures show what was made of a surrogate: the first seed stands for all."""
+    return place.surrogate_seed == experiment.surrogate_seeds[0]
 
 
 def surrogates(study: Study, experiment: Experiment) -> list[Place]:
@@ -195,7 +201,8 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
         found |= {path(study, pattern, run) for pattern in patterns}
     for figure in experiment["figures"]:
         if "windows" in FIGURES[figure]:
-            found |= {path(study, WINDOWS, place) for place in surrogates(study, experiment)}
+            places = filter(partial(shown, experiment), surrogates(study, experiment))
+            found |= {path(study, WINDOWS, place) for place in places}
     made = artefacts(study, experiment)
     return found | {file for file in made if file.endswith(("/table.csv", ".svg"))}
 
@@ -250,13 +257,13 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
     """Return the files that a figure is drawn from, besides the plan."""
     needs = FIGURES[figure]
     wanted: list[str] = []
-    for place in surrogates(study, experiment):
+    for place in filter(partial(shown, experiment), surrogates(study, experiment)):
         if "sources" in needs:
             wanted += [path(study, DATASET, place), evidence_of(study, place)]
         if "windows" in needs:
             wanted.append(path(study, WINDOWS, place))
     for run in runs(study, experiment):
-        if "scores" in needs and has_scores(run):
+        if "scores" in needs and has_scores(run) and shown(experiment, run):
             wanted.append(path(study, SCORES, run))
     if "table" in needs:
         wanted += [table(study, experiment.name), seeds(study, experiment.name)]
