@@ -31,6 +31,7 @@ configfile: HERE / "config/config.yaml"
 
 sys.path.insert(0, str(HERE / "workflow"))
 
+from medcoreset import forkserver
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError, say
 from medcoreset.study import configuration, forecast, rehearsal, results
@@ -105,6 +106,7 @@ onstart:
     for name, mistake in study.experiments.mistakes().items():
         say(f"{name} is left out: {mistake}")
     if workflow.local_exec:
+        forkserver.start()
         workflow.scheduler.job_rate_limiter = None
 
 

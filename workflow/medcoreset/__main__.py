@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from medcoreset import __version__
+from medcoreset import __version__, forkserver
 from medcoreset.errors import UserError, say, storage_error
 
 STAGES = {
@@ -55,6 +55,7 @@ def main() -> None:
 
     So is a full disk, or a folder that may not be written.
     """
+    forkserver.delegate()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(
             errors="replace"
