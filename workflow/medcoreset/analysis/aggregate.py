@@ -22,7 +22,9 @@ from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "ci_low", "ci_high"]
-COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARED, *PAIRED]
+CHOSEN = ["variant", "candidates"]
+"""The method with its options that a cell is of, and among how many it was chosen on validation data."""
+COLUMNS = [*CELL, "metric", *STATISTICS, *CHOSEN, *COMPARED, *PAIRED]
 METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
 SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 """Columns of the single runs: `value` in percent, of so many images."""
@@ -30,10 +32,9 @@ SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 
 @dataclass(frozen=True)
 class Choice:
-    """What a window search came to: the candidate of best mean validation accuracy."""
+    """What was chosen among several candidates: the one of best mean validation accuracy."""
 
     run: Reported
-    candidates: int
     val_accuracy: float
     """Percent, mean over the seeds."""
     reports: str
@@ -44,10 +45,10 @@ class Choice:
 class Aggregate:
     """The runs of an experiment, summarised.
 
-    `table` has the columns `CELL`, `metric`, `STATISTICS`: every metric in percent, recall once per
-    class as `recall_0`, `recall_1`, …; `seeds` the single runs that it summarises (columns `SEEDS`,
-    `METRICS` without recalls); `choices` what was chosen among the candidates of a window search;
-    `notes` what is to be said below the table of how the runs were computed.
+    `table` has the columns `CELL`, `metric`, `STATISTICS`, `CHOSEN`: every metric in percent, recall
+    once per class as `recall_0`, `recall_1`, …; `seeds` the single runs that it summarises (columns
+    `SEEDS`, `METRICS` without recalls); `choices` what was chosen where a row has several
+    candidates; `notes` what is to be said below the table of how the runs were computed.
     """
 
     table: pd.DataFrame
@@ -76,22 +77,23 @@ def aggregate(plan: Plan) -> Aggregate:
                 read[run] = _PerSeed.of(run, plan.columns[run.column], content["seeds"])
             # What was written by hand does not say.
             arithmetic[content.get("measured", {}).get("arithmetic", "float32")] += 1
-    cells: dict[tuple, list[_PerSeed]] = {}
+    cells: dict[tuple, dict[str, _PerSeed]] = {}
     for run in plan.runs:
-        cells.setdefault(run.cell, []).append(read[run])
+        cells.setdefault(run.cell, {})[run.variant] = read[run]
     rows, single, choices = [], [], []
     for cell, candidates in cells.items():
-        best = candidates[0]
-        if len(candidates) > 1:
-            best = max(candidates, key=_PerSeed.val_accuracy)  # the first one among equals
-            choices.append(Choice(best.run, len(candidates), best.val_accuracy(), best.reports))
+        best, *others = candidates.values()
+        if others:
+            best = max(candidates.values(), key=_PerSeed.val_accuracy)  # the first one among equals
+            choices.append(Choice(best.run, best.val_accuracy(), best.reports))
+        chosen = dict(zip(CHOSEN, (best.run.variant, len(candidates)), strict=True))
         rows += [
-            {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values)}
+            {**dict(zip(CELL, cell, strict=True)), "metric": metric, **summarize(values), **chosen}
             for metric, values in best.metrics.items()
         ]
         single += best.seeds(cell)
     return Aggregate(
-        pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]),
+        pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS, *CHOSEN]),
         pd.DataFrame(single, columns=SEEDS),
         tuple(choices),
         tuple(_arithmetic_notes(arithmetic)),
@@ -229,7 +231,9 @@ def _write(frame: pd.DataFrame, path: str | Path) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read what `write_table` wrote."""
     # Of one type per column, however long the table is: surrogates text, numbers numbers.
-    return _read(path, COLUMNS, {"surrogate": str, "agreement": object, "reference": object})
+    return _read(
+        path, COLUMNS, {"surrogate": str, "variant": str, "agreement": object, "reference": object}
+    )
 
 
 def read_seeds(path: str | Path) -> pd.DataFrame:

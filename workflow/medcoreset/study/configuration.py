@@ -19,7 +19,7 @@ from medcoreset.methods.eva import WINDOW_STARTS, CountFrom, first_epoch
 from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
-from medcoreset.study.schema import ROOT, typed, validated
+from medcoreset.study.schema import ROOT, schema, typed, validated
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.reporting import RULES
 
@@ -254,43 +254,59 @@ class Study:
     def options(
         self, experiment: Experiment, key: str, dataset: str, protocol: str, rate: float
     ) -> list[dict[str, Any]]:
-        """Return the method's options in one cell; several where windows are to be searched.
+        """Return the method's options in one cell; several where they are candidates.
 
-        An option may be given per dataset, protocol and rate, as nested mappings of these names.
+        An option, and the list of candidates, may be given per dataset, protocol and rate, as
+        nested mappings of these names.
         """
+        row, source = experiment["methods"][key], f"{experiment.source}: methods.{key}"
         where = {"dataset": dataset, "protocol": protocol, "rate": identity.text(rate)}
-        entry = {
-            name: _looked_up(value, where, f"{experiment.source}: methods.{key}.{name}")
-            for name, value in experiment["methods"][key].items()
-        }
-        method = entry.pop("method", key)
-        for other in ("label", "surrogate_epochs", "balance"):
-            entry.pop(other, None)
-        source = f"{experiment.source}: methods.{key}"
-        for name in ("window_pairs", "count_from"):
-            if name in entry and method != "eva":
-                raise UserError(f"{source}: {name} is of the method eva, not of {method}")
-        pairs = entry.pop("window_pairs", None)
-        count_from = entry.pop("count_from", "paper")
+        own = {name: value for name, value in row.items() if name not in _row_keys()}
+        shared = _each_looked_up(own, where, source)
+        candidates = _looked_up(row.get("candidates", [{}]), where, f"{source}.candidates")
+        if not _are_candidates(candidates):
+            raise UserError(
+                f"{source}.candidates is {candidates!r}, must be a list of options, as "
+                "[{OPTION: VALUE}, {OPTION: VALUE}]"
+            )
+        known = methods.get(self.method_of(experiment, key)).options
+        found: list[dict[str, Any]] = []
+        for i, candidate in enumerate(candidates):
+            place = f"{source}.candidates[{i}]"
+            for name in candidate:
+                _known(place, "option", name, known)
+                if name in shared:
+                    raise UserError(f"{place}: {name} is given for all candidates, at {source}")
+            given = shared | _each_looked_up(candidate, where, place)
+            options = self._parsed(experiment, key, given, where)
+            if options in found:
+                same = f"candidates[{found.index(options)}]"
+                raise UserError(f"{place} is {candidate}, which is the same as {same}")
+            found.append(options)
+        return found
+
+    def _parsed(
+        self, experiment: Experiment, key: str, given: dict[str, Any], where: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return all of a method's options; the starts of EVA's windows counted from 1."""
+        row, source = experiment["methods"][key], f"{experiment.source}: methods.{key}"
+        method = self.method_of(experiment, key)
+        if method != "eva":
+            if "count_from" in row:
+                raise UserError(f"{source}: count_from is of the method eva, not of {method}")
+            return _checked(source, methods.parse_options, method, given)
+        count_from = _looked_up(row.get("count_from", "paper"), where, f"{source}.count_from")
         if count_from not in get_args(CountFrom):
             raise UserError(
                 f"{source}.count_from is {count_from!r}, must be {' or '.join(get_args(CountFrom))}"
             )
-        if pairs is None:
-            options = _checked(source, methods.parse_options, method, entry)
-            used = WINDOW_STARTS[options["windows"]] if method == "eva" else ()
-            return [options | {name: first_epoch(options[name], count_from) for name in used}]
-        if pairs == "published":
-            official = experiment["published_as"].get(dataset, dataset)
-            pairs = [[*published_windows(official, rate, source)]]
-        if not (isinstance(pairs, list) and pairs and all(map(_is_pair, pairs))):
-            raise UserError(
-                f"{source}.window_pairs is {pairs!r}, must be published or pairs of start epochs, "
-                "[[1, 190]]"
-            )
-        first = [[first_epoch(start, count_from) for start in pair] for pair in pairs]
-        candidates = [entry | {"early": early, "late": late} for early, late in first]
-        return [_checked(source, methods.parse_options, method, each) for each in candidates]
+        if asked := [name for name in WINDOW_STARTS["dual"] if given.get(name) == "published"]:
+            official = experiment["published_as"].get(where["dataset"], where["dataset"])
+            printed = published_windows(official, float(where["rate"]), source)
+            given = given | {name: printed[name] for name in asked}
+        options = _checked(source, methods.parse_options, method, given)
+        used = WINDOW_STARTS[options["windows"]]
+        return options | {name: first_epoch(options[name], count_from) for name in used}
 
     def surrogates_of(self, experiment: Experiment, key: str, protocol: Protocol) -> list[str]:
         """Return the surrogates that a row's coresets are selected with; none for e.g. random."""
@@ -474,8 +490,8 @@ class Study:
                 candidates = self.options(experiment, key, dataset, name, rate)
                 if len(candidates) > 1 and not self.has_val(dataset):
                     raise UserError(
-                        f"{source}: {len(candidates)} pairs of windows, of which one is chosen on "
-                        f"validation data, and {dataset} has none; give one pair"
+                        f"{source}: {len(candidates)} candidates, of which one is chosen on "
+                        f"validation data, and {dataset} has none; give one"
                     )
                 self._check_candidates(experiment, key, dataset, candidates, lengths)
 
@@ -536,21 +552,28 @@ def published_rows(tables: list[str]) -> list[dict[str, str]]:
     return [row for path in PUBLISHED_TABLES for row in _rows(path) if row["table"] in tables]
 
 
-def published_windows(dataset: str, rate: float, source: str) -> tuple[int, int]:
-    """Return the start epochs of EVA's windows that the paper's appendix G lists."""
+def published_windows(dataset: str, rate: float, source: str) -> dict[str, int]:
+    """Return the start epochs of EVA's windows, `early` and `late`, that the paper's appendix G lists."""
     rows = [row for row in _rows(PUBLISHED / "eva_windows.csv") if row["dataset"] == dataset]
     for row in rows:
         if float(row["rate"]) == rate:
-            return int(row["early_start"]), int(row["late_start"])
+            return {name: int(row[f"{name}_start"]) for name in WINDOW_STARTS["dual"]}
     listed = ", ".join(row["rate"] for row in rows) or "no rate at all"
     raise UserError(
         f"{source}: no published windows for {dataset} at rate {rate} (listed: {listed}); "
-        "give window_pairs: [[EARLY, LATE]]"
+        "give early and late as epochs"
     )
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
+@cache
+def _row_keys() -> frozenset[str]:
+    """Return the keys of a row that are no options of its method."""
+    row = schema("experiment")["properties"]["methods"]["additionalProperties"]
+    return frozenset(row["properties"])
+
+
+def _are_candidates(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
 
 
 def _read(files: list[Path], kind: str) -> Any:
@@ -594,9 +617,17 @@ def _looked_up(value: Any, where: Mapping[str, str], source: str) -> Any:
     return value
 
 
+def _each_looked_up(
+    given: Mapping[str, Any], where: Mapping[str, str], source: str
+) -> dict[str, Any]:
+    return {name: _looked_up(value, where, f"{source}.{name}") for name, value in given.items()}
+
+
 def _known(source: str, what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        raise UserError(f"{source}: unknown {what} {name!r} (known: {', '.join(sorted(known))})")
+        raise UserError(
+            f"{source}: unknown {what} {name!r} (known: {', '.join(sorted(known)) or 'none'})"
+        )
 
 
 def _checked(source: str, function: Any, *arguments: Any, **named: Any) -> Any:
