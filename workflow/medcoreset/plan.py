@@ -56,7 +56,7 @@ class Reported(Run):
 
     @property
     def cell(self) -> tuple[str, str, str, str, str, float]:
-        """The cell of the table that the run fills; a row's candidates share one."""
+        """The cell of the table that the run fills; candidates of a window search share one."""
         return self.dataset, self.column, self.surrogate, self.network, self.method, self.rate
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from medcoreset.analysis.aggregate import Choice
-from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Findings, is_better, model
+from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Findings, is_better
 from medcoreset.analysis.variance import seeds_for
 from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
 from medcoreset.training.reporting import RULES
@@ -287,22 +287,22 @@ def _chosen(plan: Plan, choices: Sequence[Choice]) -> list[str]:
     """Return what was chosen in each cell: a sentence for the rates of a row, dataset and column."""
     along: dict[tuple, list[Choice]] = {}
     for choice in choices:
-        run = choice.run
-        where = (run.method, run.dataset, run.column, run.network, model(run.surrogate))
-        along.setdefault(where, []).append(choice)
-    return [_said(plan, of_rates) for of_rates in along.values()]
+        *where, _rate = choice.run.cell
+        along.setdefault(tuple(where), []).append(choice)
+    return [_said(plan, where, of_rates) for where, of_rates in along.items()]
 
 
-def _said(plan: Plan, choices: Sequence[Choice]) -> str:
-    run, reports = choices[0].run, choices[0].reports
+def _said(plan: Plan, where: tuple, choices: Sequence[Choice]) -> str:
+    dataset, column, surrogate, network, method = where
     found = ", ".join(
         f"{choice.run.variant} at {percent(choice.run.rate)} % ({choice.val_accuracy:.1f} %)"
         for choice in choices
     )
+    split = "same validation" if choices[0].reports == "val" else choices[0].reports
     return (
-        f"{plan.methods[run.method]}, {plan.datasets[run.dataset].label}, {run.column}, "
-        f"{run.network} selected with {model(run.surrogate)}, by mean validation accuracy (in brackets): {found}; the numbers are of "
-        f"the {'same validation' if reports == 'val' else reports} split."
+        f"{plan.methods[method]}, {plan.datasets[dataset].label}, {column}, {network} selected with "
+        f"{surrogate}, by mean validation accuracy (in brackets): {found}; the numbers are of the "
+        f"{split} split."
     )
 
 

@@ -280,8 +280,8 @@ class Study:
             given = shared | _each_looked_up(candidate, where, place)
             options = self._parsed(experiment, key, given, where)
             if options in found:
-                same = f"candidates[{found.index(options)}]"
-                raise UserError(f"{place} is {candidate}, which is the same as {same}")
+                first = f"candidates[{found.index(options)}]"
+                raise UserError(f"{place} is {candidate}, the same as {first} at rate {rate:g}")
             found.append(options)
         return found
 

@@ -82,7 +82,7 @@ def seeds_of(study: Study, text: str) -> list[int]:
 
 
 def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
-    """Yield every number of an experiment; one cell is yielded per candidate."""
+    """Yield every number of an experiment; a window search yields one cell per candidate."""
     seeds = tuple(sorted(experiment["seeds"]))
     for dataset in experiment["datasets"]:
         for column in experiment["protocols"]:
