@@ -50,7 +50,7 @@ EXPERIMENT = {
     "methods": {
         **{name: {} for name in ("random", "forgetting", "entropy", "el2n", "aum", "herding")},
         "kcenter_greedy": {},
-        "eva": {"window_pairs": [[1, 150]]},
+        "eva": {"early": 1, "late": 150},
     },
     "full": False,
     "rates": [round(0.02 * step, 2) for step in range(1, 26)],

@@ -223,7 +223,8 @@ def test_shipped_numbers_of_both_papers_are_found():
         published.read_published(files, ["eva_table9"])
 
 
-def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
+def with_candidates(study: dict, folder: Path) -> dict:
+    """Return the plan with three candidates in one cell of EVA's, of which b is the best on val."""
     plan = copy.deepcopy(study)
     (chosen,) = (
         entry
@@ -236,18 +237,83 @@ def test_window_search_is_decided_on_val_and_said(study, tmp_path, papers):
         for seed in content["seeds"].values():
             seed["rules"]["clean"]["val"]["accuracy"] = val
             seed["rules"]["clean"]["test"]["accuracy"] = test
-        path = tmp_path / f"{name}.json"
+        path = folder / f"{name}.json"
         path.write_text(json.dumps(content))
         variant = {"variant": f"eva+late={name}", "metrics": str(path)}
         plan["runs"].append({**chosen, **variant})
+    return plan
+
+
+def test_candidates_are_decided_on_val_and_said(study, tmp_path, papers):
+    plan = with_candidates(study, tmp_path)
     table = table_of(plan, tmp_path, papers)
     where = {"dataset": "digits", "protocol": "clean", "method": "eva", "rate": 0.1}
     assert cell(table, **where)["mean"] == pytest.approx(20)
+    assert tuple(cell(table, **where)[aggregate.CHOSEN]) == ("eva+late=b", 3)
+    assert set(table["candidates"]) == {1, 3}
     loaded = Plan.read(save_plan(plan, tmp_path))
     (choice,) = aggregate.aggregate(loaded).choices
-    assert (choice.run.variant, choice.candidates, choice.reports) == ("eva+late=b", 3, "test")
-    text = layout(tables.markdown, plan, tmp_path, papers, [choice])
-    assert "eva+late=b of 3 candidates by mean validation accuracy (70.0 %)" in text
+    assert (choice.run.variant, choice.reports) == ("eva+late=b", "test")
+    for render in (tables.markdown, tables.html, tables.latex):
+        text = re.sub(r"\\(?=[%_])", "", layout(render, plan, tmp_path, papers, [choice]))
+        assert "EVA, Digits, clean, pixels selected with pixels+seed=0, by mean validation" in text
+        assert "eva+late=b at 10 % (70.0 %); the numbers are of the test split." in text
+        assert "Under clean: Options chosen on validation data" in text
+        assert "EVA among 1 to 3. Not tuned: Random, EL2N, AUM." in text
+
+
+def test_numbers_of_candidates_are_said_and_compared():
+    none = tables._counted({"Random": "1", "EVA": "1"})
+    equal = tables._counted({"CCS": "7", "EVA": "7"})
+    other = tables._counted({"Random": "1", "CCS": "7", "EVA": "3"})
+    assert none == ""
+    assert equal.endswith("for every cell: CCS, EVA among 7.")
+    assert "CCS among 7; EVA among 3. The numbers differ: a row with more" in other
+    assert other.endswith("Not tuned: Random.")
+
+
+def test_without_candidates_nothing_is_said_of_a_choice(study, tmp_path, papers):
+    assert "validation data" not in layout(tables.markdown, study, tmp_path, papers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_candidate_of_best_mean_on_val_is_taken_in_each_cell(study, tmp_path, seed):
+    """Against brute force over the files, with candidates of any method and any number."""
+    random = np.random.default_rng(seed)
+    plan = copy.deepcopy(study)
+    best: dict[tuple, tuple[float, str]] = {}
+    for entry in list(plan["runs"]):
+        candidates = [entry]
+        for i in range(random.integers(0, 3) if entry["method"] in ("el2n", "eva") else 0):
+            content = json.loads(Path(entry["metrics"]).read_text())
+            for record in content["seeds"].values():
+                for rule in record["rules"].values():
+                    rule["val"]["accuracy"] = random.random()
+            path = tmp_path / f"{len(plan['runs'])}.json"
+            path.write_text(json.dumps(content))
+            variant = f"{entry['variant']}+keep={i}"
+            candidates.append({**entry, "variant": variant, "metrics": str(path)})
+            plan["runs"].append(candidates[-1])
+        rules = {column["key"]: column["rule"] for column in plan["columns"]}
+        found = []
+        for each in candidates:
+            records = json.loads(Path(each["metrics"]).read_text())["seeds"].values()
+            rule = rules[each["column"]]
+            values = [record["rules"][rule]["val"]["accuracy"] for record in records]
+            found.append((100 * np.mean(values), each["variant"]))
+        key = tuple(entry[name] for name in ("dataset", "column", "network", "method", "rate"))
+        best[key] = (len(found), *max(found, key=lambda each: each[0]))
+    made = aggregate.aggregate(Plan.read(save_plan(plan, tmp_path)))
+    key = ["dataset", "protocol", "network", "method", "rate"]
+    chosen = made.table.groupby(key)[aggregate.CHOSEN].agg(["unique"])
+    for where, (count, _, variant) in best.items():
+        assert [list(each) for each in chosen.loc[where]] == [[variant], [count]]
+    searched = {where: each for where, each in best.items() if each[0] > 1}
+    assert len(made.choices) == len(searched)
+    for choice in made.choices:
+        run = choice.run
+        _, accuracy, variant = best[run.dataset, run.column, run.network, run.method, run.rate]
+        assert (choice.val_accuracy, run.variant) == (pytest.approx(accuracy), variant)
 
 
 def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -54,20 +54,69 @@ def edited(tmp_path: Path):
         ({"methods": {"el2n": {"epoch": 3}}}, ["methods.el2n", "epoch", "epochs"]),
         ({"methods": {"el2n": {"epochs": 7}}}, ["methods.el2n", "7", "6"]),
         ({"methods": {"ccs": {"beta": {0.3: 0.1}}}}, ["methods.ccs.beta", "0.1", "0.3"]),
-        ({"methods": {"aum": {"window_pairs": [[1, 2]]}}}, ["methods.aum", "window_pairs", "eva"]),
+        ({"methods": {"eva": {"window_pairs": [[1, 5]]}}}, ["methods.eva", "window_pairs", "late"]),
         (
             {"methods": {"eva": {"length": 3, "early": 1, "late": 3}}},
             ["methods.eva", "from epoch 3", "1 to 3"],
         ),
         ({"methods": {"eva": {"length": 3, "early": 1, "late": 5}}}, ["methods.eva", "7", "6"]),
-        ({"methods": {"eva": {"window_pairs": "published"}}}, ["methods.eva", "digits", "0.1"]),
-        ({"methods": {"eva": {"window_pairs": [1, 5]}}}, ["window_pairs", "[1, 5]", "[[1, 190]]"]),
-        ({"methods": {"eva": {"length": 2, "window_pairs": []}}}, ["window_pairs", "[]"]),
+        ({"methods": {"eva": {"early": "published"}}}, ["methods.eva", "digits", "0.1", "late"]),
+        ({"methods": {"ccs": {"beta": "published"}}}, ["methods.ccs", "beta", "'published'"]),
+        (
+            {"methods": {"eva": {"candidates": [{"early": "published"}]}}},
+            ["methods.eva", "no published windows for digits"],
+        ),
+        (
+            {"methods": {"ccs": {"candidates": []}}},
+            ["methods.ccs.candidates is []", "list of options"],
+        ),
+        ({"methods": {"ccs": {"candidates": [0.1]}}}, ["methods.ccs.candidates is [0.1]"]),
+        ({"methods": {"ccs": {"candidates": {"beta": [0.1]}}}}, ["ccs.candidates", "given: beta"]),
+        (
+            {"methods": {"ccs": {"candidates": {0.1: [{"beta": 0.1}]}}}},
+            ["methods.ccs.candidates", "rate 0.3"],
+        ),
+        (
+            {"methods": {"ccs": {"candidates": [{"beta": 0}, {"betta": 0.1}]}}},
+            ["methods.ccs.candidates[1]", "'betta'", "known: beta, strata"],
+        ),
+        ({"methods": {"random": {"candidates": [{"a": 1}]}}}, ["random.candidates[0]", "none"]),
+        *[
+            (
+                {"methods": {"ccs": {"candidates": [{key: value}]}}},
+                ["methods.ccs.candidates[0]", repr(key), "beta"],
+            )
+            for key, value in {
+                "method": "aum",
+                "label": "CCS",
+                "balance": "class",
+                "surrogate_epochs": [6],
+                "count_from": "code",
+                "candidates": [],
+            }.items()
+        ],
+        ({"methods": {"ccs": {"candidates": [{"beta": 2}]}}}, ["methods.ccs", "2", "from 0 to 1"]),
+        (
+            {"methods": {"ccs": {"beta": 0.1, "candidates": [{"strata": 9}, {"beta": 0.2}]}}},
+            ["methods.ccs.candidates[1]", "beta is given for all candidates"],
+        ),
+        (
+            {"methods": {"ccs": {"candidates": [{"beta": 0}, {"beta": 0.1}, {}]}}},
+            ["methods.ccs.candidates[2] is {}", "same as candidates[0] at rate 0.1"],
+        ),
+        (
+            {"methods": {"el2n": {"candidates": [{"epochs": 3}, {"epochs": 7}]}}},
+            ["methods.el2n", "7", "6"],
+        ),
         ({"methods": {"aum": {"balance": "classes"}}}, ["aum.balance", "classes", "global, class"]),
         ({"methods": {"eva": {"count_from": "one"}}}, ["count_from", "'one'", "paper or code"]),
         ({"methods": {"aum": {"count_from": "code"}}}, ["methods.aum", "count_from", "eva"]),
         (
-            {"methods": {"eva": {"length": 2, "count_from": "code", "window_pairs": [[1, 5]]}}},
+            {"methods": {"eva": {"length": 2, "count_from": "code", "early": 1, "late": 5}}},
+            ["methods.eva", "6 to 7", "6 epochs"],
+        ),
+        (
+            {"methods": {"eva": {"length": 2, "count_from": "code", "candidates": [{"late": 5}]}}},
             ["methods.eva", "6 to 7", "6 epochs"],
         ),
         ({"methods": {"random": None}}, ["methods.random", "None", "object"]),
@@ -83,7 +132,15 @@ def edited(tmp_path: Path):
         ),
         (
             {"datasets": ["cifar10+val=0"], "protocols": ["tiny"]},
-            ["methods.eva", "2 pairs of windows", "validation", "cifar10+val=0"],
+            ["methods.eva", "2 candidates", "validation", "cifar10+val=0"],
+        ),
+        (
+            {
+                "datasets": ["digits", "cifar10+val=0"],
+                "protocols": ["tiny"],
+                "methods": {"ccs": {"candidates": [{"beta": 0}, {"beta": 0.1}]}},
+            },
+            ["methods.ccs", "2 candidates", "validation", "cifar10+val=0"],
         ),
         ({"figures": ["pie"]}, ["figures", "'pie'", "gallery"]),
         ({"reference": "best"}, ["reference", "'best'", "random"]),
@@ -149,7 +206,8 @@ def test_experiments_share_runs():
 
 
 def test_published_windows_are_those_of_the_appendix():
-    assert configuration.published_windows("organsmnist", 0.1, "") == (100, 190)
+    listed = configuration.published_windows("organsmnist", 0.1, "")
+    assert listed == {"early": 100, "late": 190}
     with pytest.raises(UserError, match="no published windows for digits"):
         configuration.published_windows("digits", 0.1, "here")
 
@@ -306,6 +364,75 @@ def test_windows_are_counted_as_in_the_paper_or_as_in_its_code():
     clean = study.experiments["eva_table1_clean"]
     options = study.options(clean, "eva", "organamnist", "clean", 0.1)
     assert [(each["early"], each["late"]) for each in options[:2]] == [(1, 190), (1, 150)]
+
+
+def test_candidates_are_options_of_any_method_each_a_run(edited):
+    rows = {
+        "el2n": {"epochs": 1},
+        "ccs": {"strata": 20, "candidates": [{}, {"beta": 0.1}, {"beta": {0.1: 0.2, 0.3: 0.3}}]},
+        "eva": {
+            "length": 1,
+            "early": 1,
+            "count_from": "code",
+            "candidates": {0.1: [{"late": 3}, {"late": 4}], 0.3: [{"late": 5}]},
+        },
+    }
+    study = edited("experiments", methods=rows, protocols=["tiny"], full=False)
+    tiny = study.experiments["tiny"]
+    found = {}
+    for _, key, run in results.cells(study, tiny):
+        found.setdefault((key, run.rate), []).append(run.variant)
+    assert found == {
+        ("el2n", 0.1): ["el2n+epochs=1"],
+        ("el2n", 0.3): ["el2n+epochs=1"],
+        ("ccs", 0.1): [f"ccs{beta}+strata=20" for beta in ("", "+beta=0.1", "+beta=0.2")],
+        ("ccs", 0.3): [f"ccs{beta}+strata=20" for beta in ("", "+beta=0.1", "+beta=0.3")],
+        ("eva", 0.1): ["eva+late=4+length=1", "eva+late=5+length=1"],
+        ("eva", 0.3): ["eva+late=6+length=1"],
+    }
+    made = planning.of(Recipes(study), tiny)
+    by_cell = {}
+    for run in made.runs:
+        by_cell.setdefault(run.cell, set()).add(run.variant)
+    assert sorted(map(len, by_cell.values())) == [1, 1, 1, 2, 3, 3]
+
+
+def test_one_candidate_is_the_option_itself(edited):
+    rows = {"ccs": {"candidates": [{"beta": 0.1}]}, "same": {"method": "ccs", "beta": 0.1}}
+    study = edited("experiments", methods=rows)
+    runs = {key: run for _, key, run in results.cells(study, study.experiments["tiny"])}
+    assert runs["ccs"] == runs["same"]
+
+
+def test_published_windows_may_be_candidates():
+    """Where the appendix lists a pair that is another candidate too, it is named."""
+    study = configuration.load({})
+    table1 = study.experiments["eva_table1"]
+    published = {"early": "published", "late": "published"}
+    rows = {"eva": {"candidates": [published, {"early": 1, "late": 150}]}}
+    changed = replace(table1, content=table1.content | {"methods": rows})
+    (first, other) = study.options(changed, "eva", "organamnist", "published", 0.1)
+    assert (first["early"], first["late"], other["late"]) == (100, 190, 150)
+    with pytest.raises(UserError, match=r"candidates\[1\] is .* candidates\[0\] at rate 0.2"):
+        study.options(changed, "eva", "organamnist", "published", 0.2)
+
+
+def test_rows_of_the_clean_studies_have_equal_numbers_of_candidates():
+    """And EVA without a search is one of them, so that it takes no further training."""
+    study = configuration.load({})
+    for name, protocol, number in (
+        ("eva_table1_clean", "clean", 7),
+        ("eva_table_a2_small", "clean_small", 3),
+    ):
+        experiment = study.experiments[name]
+        variants: dict[str, set] = {}
+        for _, key, run in results.cells(study, experiment):
+            if run.protocol == protocol:
+                variants.setdefault(key, set()).add(run.variant)
+        assert {len(each) for each in variants.values()} == {1, number}, name
+        tuned = {key for key, each in variants.items() if len(each) > 1}
+        assert {"el2n", "ccs", "eva", "eva_class"} <= tuned
+        assert variants["eva_fixed"] < variants["eva"]
 
 
 @pytest.mark.parametrize(("start", "paper", "code"), [(1, 1, 1), (2, 2, 3), (190, 190, 191)])

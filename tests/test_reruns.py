@@ -35,7 +35,7 @@ networks: [lenet]
 methods:
   random: {}
   el2n: {epochs: 2}
-  eva: {length: 2, window_pairs: [[1, 3]]}
+  eva: {length: 2, early: 1, late: 3}
 full: false
 rates: [0.3]
 seeds: [0, 1]
@@ -163,7 +163,7 @@ def test_comments_spaces_and_the_order_of_keys_rerun_nothing(project, edit):
     edit("own.yaml", CONFIGURATION, "# mine\nstudies:\n- study\ndatasets: {mine: {path: mine.npz}}")
     edit("config/config.yaml", "device: auto", "# GPU or CPU\ndevice:   auto")
     edit(FIRST, "rates: [0.3]", "# a tenth is too few\nrates:\n- 0.3   # of 1,000")
-    edit(FIRST, "length: 2, window_pairs: [[1, 3]]", "window_pairs: [[1, 3]], length: 2")
+    edit(FIRST, "length: 2, early: 1, late: 3", "late: 3, early: 1, length: 2")
     edit(PROTOCOL, "epochs: 5, batch_size: 64", "batch_size: 64, epochs: 5")
     edit("config/protocols/clean.yaml", "training:", "# what all protocols share\ntraining:")
     for name in ("methods/el2n", "training/dynamics", "selection/select", "evidence/evidence"):

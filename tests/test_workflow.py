@@ -32,6 +32,12 @@ def test_table_holds_every_cell_of_the_experiment(results):
     assert set(accuracy.protocol) == {"tiny", "tiny:published"}
     assert (accuracy.n == 2).all()
     assert accuracy["mean"].between(0, 100).all()
+    tuned = accuracy["method"] == "eva"
+    assert (accuracy["candidates"] == tuned + 1).all()
+    candidates = {"eva+late=5+length=2", "eva+early=2+late=4+length=2"}
+    assert set(accuracy["variant"][tuned]) <= candidates
+    text = (results / "experiments" / "tiny" / "table.md").read_text()
+    assert "EVA among 2. Not tuned: Random, Forgetting, Entropy, EL2N, AUM, CCS." in text
     full = accuracy[(accuracy.method == "full") & (accuracy.protocol == "tiny")]["mean"].item()
     assert full > 50, "a network that learned digits is far better than chance"
 
@@ -48,7 +54,7 @@ def test_figures_and_tables_are_all_there(results):
 def test_coresets_have_exactly_the_budget(results):
     labels = json.loads((results / "data" / "digits.json").read_text())["counts"]["train"]
     coresets = sorted(results.glob("coresets/**/seed*.npz"))
-    assert len(coresets) == (6 * 2 + 2 * 2) * 2  # EVA has two candidate pairs of windows
+    assert len(coresets) == (6 * 2 + 2 * 2) * 2  # EVA has two candidates
     for path in coresets:
         rate = float(path.parent.parent.name)
         indices = np.load(path)["indices"]

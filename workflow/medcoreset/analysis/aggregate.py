@@ -21,7 +21,9 @@ from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "se", "df", "ci_low", "ci_high"]
-COLUMNS = [*CELL, "metric", *STATISTICS, *COMPARED, *PAIRED]
+CHOSEN = ["variant", "candidates"]
+"""The method with its options that a cell is of, and among how many it was chosen on validation data."""
+COLUMNS = [*CELL, "metric", *STATISTICS, *CHOSEN, *COMPARED, *PAIRED]
 METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
 SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 """Columns of the single runs: `value` in percent, of so many images."""
@@ -29,10 +31,9 @@ SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 
 @dataclass(frozen=True)
 class Choice:
-    """What a window search came to: the candidate of best mean validation accuracy."""
+    """What was chosen among several candidates: the one of best mean validation accuracy."""
 
     run: Reported
-    candidates: int
     val_accuracy: float
     """Percent, mean over the seeds."""
     reports: str
@@ -43,10 +44,10 @@ class Choice:
 class Aggregate:
     """The runs of an experiment, summarised.
 
-    `table` has the columns `CELL`, `metric`, `STATISTICS`: every metric in percent, recall once per
-    class as `recall_0`, `recall_1`, …; `seeds` the single runs that it summarises (columns `SEEDS`,
-    `METRICS` without recalls); `choices` what was chosen among the candidates of a window search;
-    `notes` what is to be said below the table of how the runs were computed.
+    `table` has the columns `CELL`, `metric`, `STATISTICS`, `CHOSEN`: every metric in percent, recall
+    once per class as `recall_0`, `recall_1`, …; `seeds` the single runs that it summarises (columns
+    `SEEDS`, `METRICS` without recalls); `choices` what was chosen where a row has several
+    candidates; `notes` what is to be said below the table of how the runs were computed.
     """
 
     table: pd.DataFrame
@@ -83,18 +84,17 @@ def aggregate(plan: Plan) -> Aggregate:
         best = next(iter(candidates.values()))
         if len(candidates) > 1:
             best = max(candidates.values(), key=_val_accuracy)  # the first one among equals
-            first = best[0]
-            found = Choice(first.run, len(candidates), _val_accuracy(best), first.reports)
-            choices.append(found)
+            choices.append(Choice(best[0].run, _val_accuracy(best), best[0].reports))
+        chosen = dict(zip(CHOSEN, (best[0].run.variant, len(candidates)), strict=True))
         units = [unit for runs in best for unit in runs.units]
         design = Design.of(pd.MultiIndex.from_tuples(units, names=UNIT))
         place = dict(zip(CELL, cell, strict=True))
         for metric in best[0].metrics:
             values = [value for runs in best for value in runs.metrics[metric]]
-            rows.append({**place, "metric": metric, **summarize(values, design)})
+            rows.append({**place, "metric": metric, **summarize(values, design), **chosen})
         single += [line for runs in best for line in runs.seeds(place)]
     return Aggregate(
-        pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS]),
+        pd.DataFrame(rows, columns=[*CELL, "metric", *STATISTICS, *CHOSEN]),
         pd.DataFrame(single, columns=SEEDS),
         tuple(choices),
         tuple(_arithmetic_notes(arithmetic)),
@@ -252,7 +252,9 @@ def _write(frame: pd.DataFrame, path: str | Path) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read what `write_table` wrote."""
     # Of one type per column, however long the table is: surrogates text, numbers numbers.
-    return _read(path, COLUMNS, {"surrogate": str, "agreement": object, "reference": object})
+    return _read(
+        path, COLUMNS, {"surrogate": str, "variant": str, "agreement": object, "reference": object}
+    )
 
 
 def read_seeds(path: str | Path) -> pd.DataFrame:

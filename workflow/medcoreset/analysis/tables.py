@@ -177,7 +177,7 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
                 "Where a number has no deviation, that beside it stands for both; where neither "
                 "has one, the comparison is undecided."
             )
-    lines += [_said(plan, choice) for choice in choices]
+    lines += [*_tuned(plan, accuracy), *_chosen(plan, choices)]
     return [*lines, *plan.notes]
 
 
@@ -250,14 +250,62 @@ def _gains(plan: Plan, accuracy: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _said(plan: Plan, choice: Choice) -> str:
-    run = choice.run
+def _tuned(plan: Plan, accuracy: pd.DataFrame) -> list[str]:
+    """Return among how many candidates each row's options were chosen, if any row had several.
+
+    Columns of the experiment, under which a row may have other candidates, share a sentence if they can.
+    """
+    columns: dict[str, list[str]] = {}
+    for column in plan.columns:
+        rows = accuracy[(accuracy["protocol"] == column) & (accuracy["method"] != FULL)]
+        counts = {
+            label: _span(rows.loc[rows["method"] == method, "candidates"])
+            for method, label in plan.methods.items()
+            if (rows["method"] == method).any()
+        }
+        columns.setdefault(_counted(counts), []).append(column)
+    return [
+        (f"Under {', '.join(named)}: " if len(named) < len(plan.columns) else "") + sentence
+        for sentence, named in columns.items()
+        if sentence
+    ]
+
+
+def _counted(candidates: dict[str, str]) -> str:
+    """Return a sentence on the numbers of candidates, by row; none where every row has one."""
+    rows: dict[str, list[str]] = {}
+    for label, count in candidates.items():
+        rows.setdefault(count, []).append(label)
+    fixed = rows.pop("1", [])
+    if not rows:
+        return ""
+    among = "; ".join(f"{', '.join(labels)} among {count}" for count, labels in rows.items())
+    text = f"Options chosen on validation data among candidates, for every cell: {among}."
+    if len(rows) > 1:
+        text += " The numbers differ: a row with more candidates had more to choose from."
+    return text + (f" Not tuned: {', '.join(fixed)}." if fixed else "")
+
+
+def _chosen(plan: Plan, choices: Sequence[Choice]) -> list[str]:
+    """Return what was chosen in each cell: a sentence for the rates of a row, dataset and column."""
+    along: dict[tuple, list[Choice]] = {}
+    for choice in choices:
+        *where, _rate = choice.run.cell
+        along.setdefault(tuple(where), []).append(choice)
+    return [_said(plan, where, of_rates) for where, of_rates in along.items()]
+
+
+def _said(plan: Plan, where: tuple, choices: Sequence[Choice]) -> str:
+    dataset, column, surrogate, network, method = where
+    found = ", ".join(
+        f"{choice.run.variant} at {percent(choice.run.rate)} % ({choice.val_accuracy:.1f} %)"
+        for choice in choices
+    )
+    split = "same validation" if choices[0].reports == "val" else choices[0].reports
     return (
-        f"{plan.methods[run.method]}, {plan.datasets[run.dataset].label}, "
-        f"{percent(run.rate)} %, {run.column}, "
-        f"{run.network}: {run.variant} of {choice.candidates} candidates "
-        f"by mean validation accuracy ({choice.val_accuracy:.1f} %); the number is of the "
-        f"{'same validation' if choice.reports == 'val' else choice.reports} split."
+        f"{plan.methods[method]}, {plan.datasets[dataset].label}, {column}, {network} selected with "
+        f"{surrogate}, by mean validation accuracy (in brackets): {found}; the numbers are of the "
+        f"{split} split."
     )
 
 

@@ -276,11 +276,8 @@ class Study:
         """
         row, source = experiment["methods"][key], f"{experiment.source}: methods.{key}"
         where = {"dataset": dataset, "protocol": protocol, "rate": identity.text(rate)}
-
-        def here(given: Mapping[str, Any], place: str) -> dict[str, Any]:
-            return {name: _looked_up(of, where, f"{place}.{name}") for name, of in given.items()}
-
-        shared = here({name: of for name, of in row.items() if name not in _row_keys()}, source)
+        own = {name: value for name, value in row.items() if name not in _row_keys()}
+        shared = _each_looked_up(own, where, source)
         candidates = _looked_up(row.get("candidates", [{}]), where, f"{source}.candidates")
         if not _are_candidates(candidates):
             raise UserError(
@@ -295,11 +292,11 @@ class Study:
                 _known(place, "option", name, known)
                 if name in shared:
                     raise UserError(f"{place}: {name} is given for all candidates, at {source}")
-            given = shared | here(candidate, place)
+            given = shared | _each_looked_up(candidate, where, place)
             options = self._parsed(experiment, key, given, where)
             if options in found:
-                same = f"candidates[{found.index(options)}]"
-                raise UserError(f"{place} is {candidate}, which is the same as {same}")
+                first = f"candidates[{found.index(options)}]"
+                raise UserError(f"{place} is {candidate}, the same as {first} at rate {rate:g}")
             found.append(options)
         return found
 
@@ -318,12 +315,10 @@ class Study:
             raise UserError(
                 f"{source}.count_from is {count_from!r}, must be {' or '.join(get_args(CountFrom))}"
             )
-        if "published" in given.values():
+        if asked := [name for name in WINDOW_STARTS["dual"] if given.get(name) == "published"]:
             official = experiment["published_as"].get(where["dataset"], where["dataset"])
             printed = published_windows(official, float(where["rate"]), source)
-            given = given | {
-                name: of for name, of in printed.items() if given.get(name) == "published"
-            }
+            given = given | {name: printed[name] for name in asked}
         options = _checked(source, methods.parse_options, method, given)
         used = WINDOW_STARTS[options["windows"]]
         return options | {name: first_epoch(options[name], count_from) for name in used}
@@ -637,9 +632,17 @@ def _looked_up(value: Any, where: Mapping[str, str], source: str) -> Any:
     return value
 
 
+def _each_looked_up(
+    given: Mapping[str, Any], where: Mapping[str, str], source: str
+) -> dict[str, Any]:
+    return {name: _looked_up(value, where, f"{source}.{name}") for name, value in given.items()}
+
+
 def _known(source: str, what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        raise UserError(f"{source}: unknown {what} {name!r} (known: {', '.join(sorted(known))})")
+        raise UserError(
+            f"{source}: unknown {what} {name!r} (known: {', '.join(sorted(known)) or 'none'})"
+        )
 
 
 def _checked(source: str, function: Any, *arguments: Any, **named: Any) -> Any:
