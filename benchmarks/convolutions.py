@@ -3,9 +3,9 @@
     python benchmarks/convolutions.py [--threads 2] [--isa AVX2] [--plain] [--every 7]
 
 Every shape of convolution in every registered network, narrow to wide, is computed forward and
-backward, channels last, as one network, as a stack and per sample, under glibc's heap checker. A
-case that ends its process, hangs or differs from the native kernels is printed. With --plain the
-layers are `nn.Conv2d` itself, else as `networks.factory.build` makes them.
+backward, channels last, of a batch and per sample, under glibc's heap checker. A case that ends its
+process, hangs or differs from the native kernels is printed. With --plain the layers are
+`nn.Conv2d` itself, else as `networks.factory.build` makes them.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import click
 import torch
-from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.func import functional_call, grad, vmap
 
 from medcoreset import networks
 from medcoreset.errors import UserError
@@ -36,7 +36,7 @@ MARK = "CONVOLUTIONS_CHECKED"
 WIDTHS = (*range(1, 10), 12)
 SIZES = (8, 15, 28, 32, 75, 224)
 BATCHES = (2, 3, 16, 17, 64)
-MODES = ("float32", "bf16", "stacked", "per sample")
+MODES = ("float32", "bf16", "per sample")
 MOST_WORK = 2e7  # multiply-adds of a case; what is larger is left out and counted
 SECONDS = 60  # in which a case has ended, or hangs
 WRONG = 3  # exit status of a process that found a wrong result
@@ -200,11 +200,6 @@ def results(layer: torch.nn.Conv2d, images: torch.Tensor, mode: str) -> list[tor
 
     gradients = grad(loss, argnums=(0, 1))
     parameters = {name: p.detach() for name, p in layer.named_parameters()}
-    if mode == "stacked":
-        stacked, _ = stack_module_state([layer, layer, layer])
-        stacked = {name: value.detach() for name, value in stacked.items()}
-        weights, own = vmap(gradients)(stacked, torch.stack([images, 2 * images, -images]))
-        return [own, *weights.values()]
     if mode == "per sample":
         weights, own = vmap(gradients, in_dims=(None, 0))(parameters, images[:, None])
         return [own, *weights.values()]

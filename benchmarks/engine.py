@@ -13,10 +13,10 @@ from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
 from medcoreset.training.device import arithmetic
 from medcoreset.training.dynamics import Recorder
-from medcoreset.training.loop import Member, Training
+from medcoreset.training.loop import Subset, Training
+from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
-from medcoreset.training.stack import Stack
 
 
 def images(samples: int, classes: int = 11, size: int = 28) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def images(samples: int, classes: int = 11, size: int = 28) -> tuple[np.ndarray,
 
 
 class Engine:
-    """Trainings of one network on the same samples, `seeds` of them stacked."""
+    """Trainings of one network on the same samples."""
 
     def __init__(
         self,
@@ -38,24 +38,19 @@ class Engine:
         device: str,
         *,
         precision: str = "auto",
-        seeds: int = 1,
         record: bool = True,
     ) -> None:
-        self.network, self.seeds, self.record = network, seeds, record
+        self.network, self.record = network, record
         self.device = torch.device(device)
         held_out = (pixels[:16], labels[:16])
         dataset = Dataset("noise", pixels, labels, *held_out, *held_out, {"classes": 11})
         self.options = TrainingOptions(batch_size=batch, min_batches=1, precision=precision)
         self.data = resident(dataset, self.options, self.device)
-        self.arithmetic = arithmetic(precision, self.device, self._network(0))
+        self.arithmetic = arithmetic(precision, self.device, self._network())
 
     def epochs(self, count: int) -> float:
         """Train from the start for some epochs; return the seconds of one, all things included."""
         options = TrainingOptions(**self.options.as_dict() | {"epochs": count})
-        samples = len(self.data.train)
-        everything = np.arange(samples)
-        members = [Member(seed, everything) for seed in range(self.seeds)]
-        networks = [self._network(seed) for seed in range(self.seeds)]
         with tempfile.TemporaryDirectory() as folder:
             recorder = None
             if self.record:
@@ -67,9 +62,9 @@ class Engine:
                     probs_budget_mb=256,
                 )
             training = Training(
-                Stack(networks, self.device, self.arithmetic),
+                Model(self._network(), self.device, self.arithmetic),
                 self.data,
-                members,
+                Subset(0, np.arange(len(self.data.train))),
                 options,
                 checkpoint=Checkpoint(Path(folder) / "checkpoint.pt", {}, 10**6),
                 interruption=Interruption(),
@@ -80,7 +75,7 @@ class Engine:
             training.run()
             return (clock.seconds() - began) / count
 
-    def _network(self, seed: int) -> torch.nn.Module:
-        torch.manual_seed(seed)
+    def _network(self) -> torch.nn.Module:
+        torch.manual_seed(0)
         size = self.data.image_size
         return build(self.network, channels=3, classes=self.data.classes, image_size=size)

@@ -1,6 +1,6 @@
 """Measure the engine beside the field's plain loop: `make benchmark`, or one section of it.
 
-    python benchmarks/run.py [step recording stacked peak start evidence imagenet] [--threads 2]
+    python benchmarks/run.py [step recording peak start evidence imagenet] [--threads 2]
 
 Prints a table and writes it to benchmarks/results/MACHINE.csv, where a section that is measured
 again replaces its rows. The machine should do nothing else meanwhile.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-SECTIONS = ("step", "recording", "stacked", "peak", "start", "evidence", "imagenet")
+SECTIONS = ("step", "recording", "peak", "start", "evidence", "imagenet")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -51,7 +51,6 @@ def main(
     measurements = {
         "step": lambda: steps.against_reference(device, rounds),
         "recording": lambda: steps.recording(device, rounds),
-        "stacked": lambda: steps.stacked(device, rounds),
         "peak": lambda: start.peak(device),
         "start": lambda: start.job(device),
         "evidence": evidence.organ_a,

@@ -1,4 +1,4 @@
-"""Training speed: our loop against the reference, interleaved; seeds stacked; cost of recording."""
+"""Training speed: our loop against the reference, interleaved; cost of recording."""
 
 import statistics
 from collections.abc import Iterator
@@ -61,23 +61,3 @@ def recording(device: str, rounds: int) -> Iterator[Row]:
         seconds = [[way.epochs(2) for way in ways] for _ in range(rounds + 1)][1:]
         ours, without = (statistics.median(column) for column in zip(*seconds, strict=True))
         yield Row("recording", f"{network}, batch {batch}", "s/epoch", ours, without)
-
-
-def stacked(device: str, rounds: int) -> Iterator[Row]:
-    """Images per second of 3 seeds stacked, and (as the reference) one after the other."""
-    for network, batch, batches in (
-        ("mlp", 64, 60),
-        ("mlp", 256, 20),
-        ("lenet", 64, 20),
-        ("resnet18+width=8", 16, 10),
-        ("resnet18+width=8", 64, 5),
-    ):
-        pixels, labels = images(batch * batches)
-        ways = [
-            Engine(network, pixels, labels, batch, device, seeds=seeds, record=False)
-            for seeds in (3, 1)
-        ]
-        seconds = [[way.epochs(1) / way.seeds for way in ways] for _ in range(rounds + 1)][1:]
-        ours, alone = (statistics.median(column) for column in zip(*seconds, strict=True))
-        case = f"3 seeds of {network}, batch {batch}"
-        yield Row("stacked", case, "images/s", len(labels) / ours, len(labels) / alone)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from medcoreset import networks
 from medcoreset.networks.factory import build
 from medcoreset.networks.pointwise import avoid_faulty_kernel
-from medcoreset.training.stack import Stack
+from medcoreset.training.model import Model
 from tests.network_cases import narrow_forms
 
 WIDTHS = range(1, 10)
@@ -53,7 +53,7 @@ def per_sample(layer: nn.Module, images: torch.Tensor) -> None:
 def every_network() -> None:
     """Train every registered network for a step, at its narrow form and at widths of 1 to 9."""
     for network_id in forms():
-        step(network_id, members=1, arithmetic=torch.float32)
+        step(network_id, torch.float32)
 
 
 def forms() -> list[str]:
@@ -69,23 +69,20 @@ def forms() -> list[str]:
 
 
 def other_arithmetic() -> None:
-    """Train every narrow form in bfloat16, and stacked."""
+    """Train every narrow form in bfloat16."""
     for network_id in narrow_forms():
-        step(network_id, members=1, arithmetic=torch.bfloat16)
-        step(network_id, members=3, arithmetic=torch.float32)
+        step(network_id, torch.bfloat16)
 
 
-def step(network_id: str, members: int, arithmetic: torch.dtype) -> None:
-    """Train freshly made networks on one batch of random images, as the training loop does."""
-    print(network_id, members, arithmetic, flush=True)
+def step(network_id: str, arithmetic: torch.dtype) -> None:
+    """Train a freshly made network on one batch of random images, as the training loop does."""
+    print(network_id, arithmetic, flush=True)
     torch.manual_seed(0)
-    made = [build(network_id, channels=1, classes=3, image_size=16) for _ in range(members)]
-    stack = Stack(made, CPU, arithmetic)
-    images = torch.randn(members, 6, 1, 16, 16)
-    _, logits = stack(images)
-    loss = cross_entropy(logits.flatten(0, 1), torch.arange(members * 6) % 3)
-    loss.backward()
-    for parameter in stack.parameters():
+    network = build(network_id, channels=1, classes=3, image_size=16)
+    model = Model(network, CPU, arithmetic)
+    _, logits = model(torch.randn(6, 1, 16, 16))
+    cross_entropy(logits, torch.arange(6) % 3).backward()
+    for parameter in model.parameters():
         assert torch.isfinite(parameter.grad).all()
 
 

@@ -52,7 +52,7 @@ def test_every_rule_that_runs_a_command_names_what_it_needs():
             rules[text.partition(":")[0].strip() or f"rules of {path.name}"] = text
     assert len(rules) >= 9
     for name, text in rules.items():
-        for directive in ("log", "benchmark", "conda", "resources", "message", "shell"):
+        for directive in ("log", "conda", "resources", "message", "shell"):
             assert re.search(rf"^ +{directive}:", text, re.MULTILINE), f"{name} lacks {directive}"
         assert re.search(r"^ +threads: ", text, re.MULTILINE), f"{name} lacks threads"
         environment = re.search(r"envs/(\w+\.yaml)", text).group(1)

@@ -31,12 +31,11 @@ def imported(*arguments: object) -> set[str]:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("stack", [1, 2])
-def test_a_training_imports_torch_without_its_compiler(stack, optimizer, dataset, tmp_path):
+def test_a_training_imports_torch_without_its_compiler(optimizer, dataset, tmp_path):
     coresets(tmp_path / "coresets", canonical.load(dataset), seeds=[0, 1], size=40)
     of_run = ["--coresets", tmp_path / "coresets", "--surrogate", "none", "--method", "random"]
     of_run += ["--rate", 0.5, "--protocol", "clean", "--network", "lenet", "--epochs", 2]
-    of_run += ["--seeds", "0,1", "--stack", stack, "--optimizer", optimizer, "--device", "cpu"]
+    of_run += ["--seeds", "0,1", "--optimizer", optimizer, "--device", "cpu"]
 
     names = imported("train", "--dataset", dataset, *of_run, "--out", tmp_path / "out")
 

@@ -14,12 +14,12 @@ from medcoreset.networks.factory import build
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
 from medcoreset.training.device import arithmetic
-from medcoreset.training.loop import Member, Training
+from medcoreset.training.loop import Subset, Training
 from medcoreset.training.metrics import evaluate
+from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
 from medcoreset.training.run import train_coresets, train_surrogate
-from medcoreset.training.stack import Stack
 from tests.training_cases import content, coresets, digits, job
 
 pytestmark = pytest.mark.long
@@ -168,46 +168,6 @@ def test_weights_of_the_coreset_weight_the_loss(tmp_path):
     ]
 
 
-def test_stacked_seeds_agree_with_sequential_ones(tmp_path):
-    """The same draws and the same arithmetic up to rounding, which 3 epochs keep below 1e-4."""
-    dataset = digits(train=80, held_out=40)
-    found = {}
-    for size in (1, 2):
-        one = job(tmp_path / str(size), dataset, augmentation="crop_flip", lr=0.02)
-        train_coresets(dataclasses.replace(one, stack=size), [0, 1, 2], None)
-        found[size] = np.load(one.out / "predictions.npz")["test_logits"]
-    np.testing.assert_allclose(found[1], found[2], atol=1e-4)
-
-
-@pytest.mark.parametrize("network", ["lenet", "resnet18+width=4", "mobilenet_v2+width=8"])
-def test_stacked_networks_compute_what_each_computes_alone(network):
-    """In float64, where batch normalisation's amplified rounding stays below 1e-9."""
-    torch.manual_seed(0)
-    cpu, images = torch.device("cpu"), torch.randn(2, 8, 1, 16, 16, dtype=torch.float64)
-
-    def networks() -> list[torch.nn.Module]:
-        torch.manual_seed(0)
-        size = {"channels": 1, "classes": 5, "image_size": 16}
-        return [build(network, **size).double() for _ in range(2)]
-
-    stacked = Stack(networks(), cpu, torch.float32)
-    alone = [Stack([one], cpu, torch.float32) for one in networks()]
-    _, logits = stacked(images)
-    logits.square().sum().backward()
-    gradients = [parameter.grad for parameter in stacked.parameters()]
-    for place, one in enumerate(alone):
-        _, own = one(images[place : place + 1])
-        own.square().sum().backward()
-        torch.testing.assert_close(logits[place], own[0], rtol=0, atol=1e-9)
-        for parameter, gradient in zip(one.parameters(), gradients, strict=True):
-            torch.testing.assert_close(parameter.grad, gradient[place], rtol=1e-6, atol=1e-9)
-    stacked.train(False)
-    for place, one in enumerate(alone):
-        one.train(False)
-        own = one(images[place : place + 1])[1][0]
-        torch.testing.assert_close(stacked(images)[1][place], own, rtol=0, atol=1e-9)
-
-
 def test_a_coreset_of_other_data_is_refused(tmp_path):
     dataset = digits()
     folder = coresets(tmp_path / "coresets", dataset, [0], 40, dataset_sha256="0" * 64)
@@ -294,18 +254,18 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(tmp_path, parts):
         torch.manual_seed(0)
         network = build("lenet", channels=1, classes=10, image_size=8)
         training = Training(
-            Stack([network], torch.device("cpu"), torch.float32),
+            Model(network, torch.device("cpu"), torch.float32),
             resident(dataset, options, torch.device("cpu")),
-            [Member(0, np.arange(len(dataset.train_labels)))],
+            Subset(0, np.arange(len(dataset.train_labels))),
             options,
             checkpoint=Checkpoint(tmp_path / "seed0.pt", {}, 1000),
             interruption=Interruption(),
             progress=Progress("lenet"),
         )
         training.parts = count
-        indices = torch.arange(50)[None]
-        images = training.data.train.batch(indices[0])[None]
-        loss, logits = training._gradients(images, training.data.train.labels[indices], None)
+        indices = torch.arange(50)
+        images, labels = training.data.train.batch(indices), training.data.train.labels[indices]
+        loss, logits = training._gradients(images, labels, torch.linspace(0, 2, 50))
         found.append((loss, logits, *(parameter.grad for parameter in network.parameters())))
     for whole, summed in zip(*found, strict=True):
         torch.testing.assert_close(whole, summed)

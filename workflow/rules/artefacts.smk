@@ -16,8 +16,6 @@ rule plan_experiment:
         plan=study.path(results.PLAN),
     log:
         study.path("logs/plan_experiment/{experiment}.{digest}.log"),
-    benchmark:
-        study.path("benchmarks/plan_experiment/{experiment}.{digest}.tsv")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -51,8 +49,6 @@ rule make_table:
         latex=study.path(f"{results.EXPERIMENT}/table.tex"),
     log:
         study.path("logs/make_table/{experiment}.log"),
-    benchmark:
-        study.path("benchmarks/make_table/{experiment}.tsv")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -91,8 +87,6 @@ for figure in results.FIGURES:
             png=study.path(f"{results.EXPERIMENT}/{figure}.png"),
         log:
             study.path(f"logs/draw_figure/{{experiment}}/{figure}.log"),
-        benchmark:
-            study.path(f"benchmarks/draw_figure/{{experiment}}/{figure}.tsv")
         localrule: True
         conda:
             "../../envs/analysis.yaml"

@@ -15,10 +15,6 @@ rule select_coresets:
         study.path(
             "logs/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}.log"
         ),
-    benchmark:
-        study.path(
-            "benchmarks/select_coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}.tsv"
-        )
     conda:
         "../../envs/selection.yaml"
     threads: jobs.resource("score", "threads")

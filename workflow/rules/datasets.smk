@@ -16,8 +16,6 @@ rule prepare_dataset:
         info=study.path("data/{dataset}.json"),
     log:
         study.path("logs/prepare_dataset/{dataset}.log"),
-    benchmark:
-        study.path("benchmarks/prepare_dataset/{dataset}.tsv")
     localrule: True
     conda:
         "../../envs/training.yaml"

@@ -9,8 +9,6 @@ rule measure_speed:
         study.path(results.SPEED),
     log:
         study.path("logs/measure_speed/{network}/{channels}x{image_size}/{precision}.log"),
-    benchmark:
-        study.path("benchmarks/measure_speed/{network}/{channels}x{image_size}/{precision}.tsv")
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("surrogate", "threads")

@@ -16,10 +16,6 @@ rule train_network:
         study.path(
             "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}.log"
         ),
-    benchmark:
-        study.path(
-            "benchmarks/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}.tsv"
-        )
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("train", "threads")

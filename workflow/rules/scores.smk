@@ -16,8 +16,6 @@ rule compute_evidence:
         evidence=directory(study.path(results.EVIDENCE)),
     log:
         study.path("logs/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.log"),
-    benchmark:
-        study.path("benchmarks/compute_evidence/{dataset}/{protocol}/{surrogate}/{variant}.tsv")
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("train", "threads")
@@ -46,8 +44,6 @@ rule score_samples:
         scores=study.path(results.SCORES),
     log:
         study.path("logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log"),
-    benchmark:
-        study.path("benchmarks/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.tsv")
     conda:
         "../../envs/selection.yaml"
     threads: jobs.resource("score", "threads")
@@ -78,8 +74,6 @@ rule score_windows:
         windows=study.path(results.WINDOWS),
     log:
         study.path("logs/score_windows/{dataset}/{protocol}/{surrogate}.log"),
-    benchmark:
-        study.path("benchmarks/score_windows/{dataset}/{protocol}/{surrogate}.tsv")
     conda:
         "../../envs/selection.yaml"
     threads: jobs.resource("score", "threads")

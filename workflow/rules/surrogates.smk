@@ -15,8 +15,6 @@ rule train_surrogate:
         model=study.path(f"{results.SURROGATE}/model.pt"),
     log:
         study.path("logs/train_surrogate/{dataset}/{protocol}/{surrogate}.log"),
-    benchmark:
-        study.path("benchmarks/train_surrogate/{dataset}/{protocol}/{surrogate}.tsv")
     conda:
         "../../envs/training.yaml"
     threads: jobs.resource("surrogate", "threads")

@@ -22,13 +22,6 @@ from medcoreset.training.options import TrainingOptions
 @click.option("--surrogate", required=True, help="network that the coreset was selected with")
 @click.option("--method", required=True, help="method variant that selected the coreset")
 @click.option("--rate", type=Number(), required=True, help="selection rate of the coreset")
-@click.option(
-    "--stack",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="seeds that are trained in step as one vectorised network",
-)
 @training_flags
 @recipe_flags
 def command(
@@ -44,7 +37,6 @@ def command(
     surrogate: str,
     method: str,
     rate: float,
-    stack: int,
     recipe: str,
     expects: tuple[str, ...],
     **training: Any,
@@ -69,6 +61,5 @@ def command(
         device=device,
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,
-        stack=stack,
     )
     train_coresets(job, numbers, coresets)

@@ -2,7 +2,7 @@
 
 A run's work is counted exactly: its epochs, batches and evaluations are those of the training
 loop's own plan. The time of an image is measured here with the full network, a few steps each, and
-the time that a job takes to start is the mean of the rehearsal's selections.
+the time that a job takes to start is that of measuring the reference network.
 """
 
 import csv
@@ -64,14 +64,14 @@ class Forecast:
         """Images to train, each counted as often as it is trained on."""
         return sum(work.images for work in self.work)
 
-    def seconds(self, speeds: dict[tuple, dict[str, Any]], start: float) -> float:
+    def seconds(self, speeds: dict[tuple, dict[str, Any]]) -> float:
         """Return how long the jobs take one after the other, in seconds."""
         trained = sum(
             work.images / speeds[work.speed]["train_images_per_second"]
             + work.evaluated / speeds[work.speed]["evaluate_images_per_second"]
             for work in self.work
         )
-        return trained + self.jobs * start
+        return trained + self.jobs * speeds[REFERENCE]["start_seconds"]
 
     def disk_gb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
         """Return what the results and the canonical datasets take on the disk."""
@@ -129,9 +129,10 @@ def report(rehearsal: Rehearsal, names: Iterable[str]) -> str:
     """Return the forecast of the full study of some experiments, as lines of text."""
     full = rehearsal.full
     forecast = of(full, [full.experiments[name] for name in names])
-    speeds = {work.speed: _measured(rehearsal, work.speed) for work in forecast.work}
-    reference = _measured(rehearsal, REFERENCE)
-    hours = forecast.seconds(speeds, _start_seconds(rehearsal)) / 3600
+    wanted = {REFERENCE, *(work.speed for work in forecast.work)}
+    speeds = {speed: _measured(rehearsal, speed) for speed in wanted}
+    reference = speeds[REFERENCE]
+    hours = forecast.seconds(speeds) / 3600
     lines = [
         ("jobs", f"{forecast.jobs:,}"),
         ("trainings", f"{len(forecast.work):,}"),
@@ -186,17 +187,6 @@ def _work(dataset: str, network: str, size: int, known: Facts, options: Training
 
 def _measured(rehearsal: Rehearsal, speed: tuple[str, int, int, str]) -> dict[str, Any]:
     return read_json(rehearsal.path(results.speed(*speed)), "a measured speed")
-
-
-def _start_seconds(rehearsal: Rehearsal) -> float:
-    """Return the mean seconds of the rehearsal's selections, which are little but their start."""
-    folder = Path(rehearsal.path("benchmarks/select_coresets"))
-    seconds = [
-        float(row["s"])
-        for path in folder.rglob("*.tsv")
-        for row in csv.DictReader(path.open(encoding="utf-8"), delimiter="\t")
-    ]
-    return sum(seconds) / len(seconds) if seconds else 0
 
 
 def _elsewhere(hours: float, reference: dict[str, Any]) -> list[tuple[str, str]]:

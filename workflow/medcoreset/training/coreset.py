@@ -8,10 +8,10 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
 from medcoreset.selection.coreset import coreset_digest, read_coreset
-from medcoreset.training.loop import Member
+from medcoreset.training.loop import Subset
 
 
-def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> list[Member]:
+def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> list[Subset]:
     """Read `folder`/seedS.npz for each seed.
 
     Raises `UserError` if a file is absent or broken, was selected from other data or made by another
@@ -21,18 +21,18 @@ def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> 
     return [_read(folder / f"seed{seed}.npz", seed, dataset, recipe) for seed in seeds]
 
 
-def whole(seeds: list[int], dataset: Dataset) -> list[Member]:
+def whole(seeds: list[int], dataset: Dataset) -> list[Subset]:
     """Return the full training set in place of a coreset."""
     everything = np.arange(len(dataset.train_labels))
-    return [Member(seed, everything) for seed in seeds]
+    return [Subset(seed, everything) for seed in seeds]
 
 
-def digest(member: Member) -> str:
+def digest(subset: Subset) -> str:
     """Return the SHA-256 of a coreset's indices and weights, in the order of picking."""
-    return coreset_digest(member.indices, member.weights)
+    return coreset_digest(subset.indices, subset.weights)
 
 
-def _read(path: Path, seed: int, dataset: Dataset, recipe: str) -> Member:
+def _read(path: Path, seed: int, dataset: Dataset, recipe: str) -> Subset:
     found = read_coreset(path)
     check_recipe(path, found.recipe, recipe)
     if found.dataset_sha256 != dataset.sha256:
@@ -42,8 +42,8 @@ def _read(path: Path, seed: int, dataset: Dataset, recipe: str) -> Member:
         )
     indices = _indices(f"coreset {path}", found.indices, len(dataset.train_labels))
     if found.weights is None:
-        return Member(seed, indices)
-    return Member(seed, indices, _weights(f"coreset {path}", found.weights, len(indices)))
+        return Subset(seed, indices)
+    return Subset(seed, indices, _weights(f"coreset {path}", found.weights, len(indices)))
 
 
 def _indices(where: str, array: np.ndarray, samples: int) -> np.ndarray:

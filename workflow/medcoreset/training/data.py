@@ -16,21 +16,18 @@ from medcoreset.datasets.streaming import StreamedImages, load_batches
 from medcoreset.training.augmentation import PADDING, check_augmentation, check_channels
 from medcoreset.training.options import TrainingOptions
 
-"""Pixels by which `crop_flip` moves an image at most."""
-
-
 STREAMED_SAMPLE = 5000
 """Streamed images whose pixels the normalisation `dataset` is computed from."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """The random crops and flips of some images: shifts (…, 2) in pixels and flips (…) as bool."""
+    """The random crops and flips of B images: shifts (B, 2) in pixels and flips (B,) as bool."""
 
     shift: torch.Tensor
     flip: torch.Tensor
 
-    def __getitem__(self, part: tuple) -> "Crops":
+    def __getitem__(self, part: slice) -> "Crops":
         return Crops(self.shift[part], self.flip[part])
 
 

@@ -9,29 +9,29 @@ import torch
 from medcoreset import seeding
 from medcoreset.training.data import Split
 from medcoreset.training.metrics import evaluate
+from medcoreset.training.model import Model
 from medcoreset.training.reporting import RULES, Rule
-from medcoreset.training.stack import Stack
 
 BATCH = 512
 
 
 @torch.inference_mode()
 def predict(
-    stack: Stack, split: Split, between_batches: Callable[[], None]
+    model: Model, split: Split, between_batches: Callable[[], None]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the features (S, n, D) and logits (S, n, classes) of a split in evaluation mode.
+    """Return the features (n, D) and logits (n, classes) of a split in evaluation mode.
 
     Both are float32 and on the device. `between_batches` is called before each batch and may raise
     to stop.
     """
-    stack.train(False)
+    model.eval()
     found = []
     between_batches()
     for images in split.batches(torch.arange(len(split), device=split.labels.device).split(BATCH)):
-        found.append(stack(images.expand(stack.size, *images.shape)))
+        found.append(model(images))
         between_batches()
     features, logits = zip(*found, strict=True)
-    return torch.cat(features, dim=1), torch.cat(logits, dim=1)
+    return torch.cat(features), torch.cat(logits)
 
 
 class Reports:

@@ -33,9 +33,8 @@ class Progress:
         self.done += 1
         self.bar.update()
 
-    def epoch(self, histories: list[list[dict[str, float]]]) -> None:
-        """Tell about the epoch that ended, from the seeds' histories."""
-        latest = histories[0][-1]
+    def epoch(self, latest: dict[str, float]) -> None:
+        """Tell about the epoch that ended, from its entry in the history."""
         words = " ".join(
             f"{key.replace('_', ' ')} {latest[key]:.4g}" for key in latest if key != "epoch"
         )

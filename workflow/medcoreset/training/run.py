@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,12 @@ from medcoreset.training.checkpoint import (
 from medcoreset.training.data import Data, resident
 from medcoreset.training.dynamics import Recorder
 from medcoreset.training.locks import sole
-from medcoreset.training.loop import Member, Training
+from medcoreset.training.loop import Subset, Training
+from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
 from medcoreset.training.schedule import plan
 from medcoreset.training.sources import training_code
-from medcoreset.training.stack import Stack
 
 SURROGATE_OUTPUTS = ("evidence", "model.pt", "predictions.npz", "metrics.json")
 """In the order in which they are put in place: with the last a surrogate is whole."""
@@ -61,7 +60,6 @@ class Job:
     device: str = "auto"
     threads: int = 1
     checkpoint_seconds: float = 300
-    stack: int = 1
     recipe: str = ""
     expects: tuple[str, ...] = ()
 
@@ -74,16 +72,16 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
     identity is taken over, not trained again.
     """
     with _bench(job) as bench:
-        member = coreset.whole([seed], bench.dataset)[0]
-        identity = bench.identity([member]) | {"probs_budget_mb": probs_budget_mb}
+        (subset,) = coreset.whole([seed], bench.dataset)
+        identity = bench.identity(subset) | {"probs_budget_mb": probs_budget_mb}
         if bench.restored(seed, identity):
             say(f"{job.out} was trained before and is taken over")
             return
-        checkpoint, state = bench.checkpoint([member], identity)
+        checkpoint, state = bench.checkpoint(seed, identity)
         evidence = bench.state / "evidence"
         if state is None:
             shutil.rmtree(evidence, ignore_errors=True)
-        epochs = plan(len(member.indices), job.options).epochs
+        epochs = plan(len(subset.indices), job.options).epochs
         recorder = epochs and Recorder(
             evidence,
             bench.data.train.labels,
@@ -91,15 +89,15 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             epochs=epochs,
             probs_budget_mb=probs_budget_mb,
         )
-        training = bench.train([member], checkpoint, state, recorder)
+        training = bench.train(subset, checkpoint, state, recorder)
         _write_outputs(evidence, training)
         bench.seal(evidence)
         with replacing(bench.state / "model.pt") as temporary:
-            temporary.write_bytes(state_bytes(training.stack.tensors()))
+            temporary.write_bytes(state_bytes(training.model.network.state_dict()))
         # From here on the evidence is no longer where a checkpoint would look for it.
         checkpoint.remove()
         bench.publish(bench.state, ["evidence", "model.pt"])
-        bench.write([bench.finished(training, 0, identity)])
+        bench.write([bench.finished(training, identity)])
         bench.keep_surrogate()
         shutil.rmtree(bench.state)
 
@@ -112,24 +110,21 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
     """
     with _bench(job) as bench:
         if coresets is None:
-            members = coreset.whole(seeds, bench.dataset)
+            subsets = coreset.whole(seeds, bench.dataset)
         else:
-            members = coreset.read(coresets, seeds, bench.dataset, "".join(job.expects[1:]))
-        finished = {
-            member.seed: bench.taken_over(member.seed, bench.identity([member]))
-            for member in members
-        }
-        missing = [member for member in members if finished[member.seed] is None]
-        for group in _groups(missing, job.stack):
-            checkpoint, state = bench.checkpoint(group, bench.identity(group))
-            training = bench.train(group, checkpoint, state)
-            for place, member in enumerate(group):
-                result = bench.finished(training, place, bench.identity([member]))
+            subsets = coreset.read(coresets, seeds, bench.dataset, "".join(job.expects[1:]))
+        results = []
+        for subset in subsets:
+            identity = bench.identity(subset)
+            result = bench.taken_over(subset.seed, identity)
+            if result is None:
+                checkpoint, state = bench.checkpoint(subset.seed, identity)
+                result = bench.finished(bench.train(subset, checkpoint, state), identity)
                 bench.keep(result)
-                finished[member.seed] = result
-            checkpoint.remove()
+                checkpoint.remove()
+            results.append(result)
         shutil.rmtree(bench.state)
-        bench.write([finished[member.seed] for member in members], members)
+        bench.write(results, subsets)
 
 
 @dataclass(frozen=True)
@@ -166,48 +161,47 @@ class _Bench:
             clean_partial(folder)
         self.code = training_code(job.network)
 
-    def identity(self, members: list[Member]) -> dict[str, Any]:
-        """Return everything that the result of training `members` together depends on."""
+    def identity(self, subset: Subset) -> dict[str, Any]:
+        """Return everything that the result of training on `subset` depends on."""
         return {
             "dataset": self.dataset.sha256,
             "network": self.job.network,
-            "seeds": [member.seed for member in members],
-            "coresets": [coreset.digest(member) for member in members],
+            "seed": subset.seed,
+            "coreset": coreset.digest(subset),
             "device": self.device.type,
             "arithmetic": str(self.arithmetic),
-            "stack": self.job.stack,
             "code": self.code,
             "torch": torch.__version__,
             **{f"training.{key}": value for key, value in self.job.options.as_dict().items()},
         }
 
     def checkpoint(
-        self, members: list[Member], identity: dict[str, Any]
+        self, seed: int, identity: dict[str, Any]
     ) -> tuple[Checkpoint, dict[str, Any] | None]:
-        """Return the checkpoint of training `members` together, and the state in it, if any."""
-        path = self.state / f"{_title(members)}.pt"
+        """Return the checkpoint of a seed's training, and the state in it, if any."""
+        path = self.state / f"seed{seed}.pt"
         checkpoint = Checkpoint(path, identity, self.job.checkpoint_seconds)
         return checkpoint, checkpoint.load(self.device)
 
     def train(
         self,
-        members: list[Member],
+        subset: Subset,
         checkpoint: Checkpoint,
         state: dict[str, Any] | None,
         recorder: Recorder | None = None,
     ) -> Training:
-        """Train the members' networks to the end, from `state` or from their initialisation.
+        """Train the seed's network to the end, from `state` or from its initialisation.
 
         Running out of GPU memory is a user's mistake, which names the batch.
         """
         training = Training(
-            Stack([self._network(member.seed) for member in members], self.device, self.arithmetic),
+            Model(self._network(subset.seed), self.device, self.arithmetic),
             self.data,
-            members,
+            subset,
             self.job.options,
             checkpoint=checkpoint,
             interruption=self.interruption,
-            progress=Progress(f"{self.job.network} {_title(members)}"),
+            progress=Progress(f"{self.job.network} seed{subset.seed}"),
             recorder=recorder,
         )
         if state is not None:
@@ -222,24 +216,22 @@ class _Bench:
             ) from None
         return training
 
-    def finished(self, training: Training, place: int, identity: dict[str, Any]) -> _Finished:
-        """Return the result of the member at `place` of a training that has ended."""
-        seconds = training.seconds / training.stack.size
-        samples = training.plan.iterations / len(training.plan.batches) * training.plan.samples
+    def finished(self, training: Training, identity: dict[str, Any]) -> _Finished:
+        """Return the result of a training that has ended."""
+        done = training.plan
+        samples = done.iterations / len(done.batches) * done.samples
         record = {
-            "seed": training.members[place].seed,
+            "seed": training.subset.seed,
             "identity": identity,
-            "coreset_sha256": coreset.digest(training.members[place]),
-            "rules": training.reports[place].found,
-            "history": training.histories[place],
-            "seconds": seconds,
-            "samples_per_second": samples
-            * training.stack.size
-            / max(training.training_seconds, 1e-9),
+            "coreset_sha256": identity["coreset"],
+            "rules": training.reports.found,
+            "history": training.history,
+            "seconds": training.seconds,
+            "samples_per_second": samples / max(training.training_seconds, 1e-9),
             "peak_memory_mb": device.peak_memory_mb(self.device),
             "kernels": device.kernels(self.device),
         }
-        logits = {split: found[place].cpu().numpy() for split, found in training.logits.items()}
+        logits = {split: found.cpu().numpy() for split, found in training.logits.items()}
         no_val = np.empty((0, self.data.classes), np.float32)
         return _Finished(_plain(record), logits.get("val", no_val), logits["test"])
 
@@ -325,7 +317,7 @@ class _Bench:
             names = sorted(path.name for path in evidence.glob("*.npy"))
         seal(evidence, names, self.job.recipe, self.dataset.sha256)
 
-    def write(self, results: list[_Finished], members: list[Member] | None = None) -> None:
+    def write(self, results: list[_Finished], subsets: list[Subset] | None = None) -> None:
         """Write predictions.npz and then metrics.json, by which a run is known to be whole."""
         records = {str(result.record["seed"]): result.record for result in results}
         write_npz(
@@ -336,14 +328,14 @@ class _Bench:
             test_labels=np.asarray(self.dataset.test_labels, np.int64),
             val_labels=np.asarray(self.dataset.val_labels, np.int64),
         )
-        size = len(members[0].indices) if members else len(self.dataset.train_labels)
+        size = len(subsets[0].indices) if subsets else len(self.dataset.train_labels)
         write_json(
             self.job.out / "metrics.json",
             {
                 "recipe": self.job.recipe,
                 "files": digests(
                     self.job.out,
-                    ["predictions.npz"] if members else ["model.pt", "predictions.npz"],
+                    ["predictions.npz"] if subsets else ["model.pt", "predictions.npz"],
                 ),
                 "run": {
                     "dataset": self.dataset.name,
@@ -400,33 +392,18 @@ def _write_outputs(evidence: Path, training: Training) -> None:
     """Write what the trained surrogate makes of train and val, in evaluation mode, as evidence."""
     data = training.data
     features, logits = training.predict(data.train)
-    arrays = {"labels": data.train.labels, "logits": logits[0], "features": features[0]}
+    arrays = {"labels": data.train.labels, "logits": logits, "features": features}
     if len(data.val):
         val_features, val_logits = training.predict(data.val)
         arrays |= {
             "val_labels": data.val.labels,
-            "val_probs": torch.softmax(val_logits[0], 1),
-            "val_features": val_features[0],
+            "val_probs": torch.softmax(val_logits, 1),
+            "val_features": val_features,
         }
     evidence.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         with replacing(evidence / f"{name}.npy") as temporary:
             np.save(temporary, array.cpu().numpy(), allow_pickle=False)
-
-
-def _title(members: list[Member]) -> str:
-    """Return what a training of these members is called: seed0, or seed0-1-2 if stacked."""
-    name = "seed" + "-".join(str(member.seed) for member in members)
-    return name if len(name) <= 100 else f"seeds{digest(name)[:16]}"
-
-
-def _groups(members: list[Member], size: int) -> Iterator[list[Member]]:
-    """Split members into groups of at most `size` with equally many samples each."""
-    by_size = sorted(members, key=lambda member: len(member.indices))
-    for _, equal in groupby(by_size, key=lambda member: len(member.indices)):
-        waiting = list(equal)
-        for start in range(0, len(waiting), size):
-            yield waiting[start : start + size]
 
 
 def _move(source: Path, target: Path) -> None:
