@@ -256,7 +256,7 @@ def test_candidates_are_decided_on_val_and_said(study, tmp_path, papers):
     assert (choice.run.variant, choice.reports) == ("eva+late=b", "test")
     for render in (tables.markdown, tables.html, tables.latex):
         text = re.sub(r"\\(?=[%_])", "", layout(render, plan, tmp_path, papers, [choice]))
-        assert "EVA, Digits, clean, pixels selected with pixels+seed=0, by mean validation" in text
+        assert "EVA, Digits, clean, pixels selected with pixels, by mean validation" in text
         assert "eva+late=b at 10 % (70.0 %); the numbers are of the test split." in text
         assert "Under clean: Options chosen on validation data" in text
         assert "EVA among 1 to 3. Not tuned: Random, EL2N, AUM." in text

@@ -381,7 +381,8 @@ def test_candidates_are_options_of_any_method_each_a_run(edited):
     tiny = study.experiments["tiny"]
     found = {}
     for _, key, run in results.cells(study, tiny):
-        found.setdefault((key, run.rate), []).append(run.variant)
+        if run.surrogate_seed == 0:
+            found.setdefault((key, run.rate), []).append(run.variant)
     assert found == {
         ("el2n", 0.1): ["el2n+epochs=1"],
         ("el2n", 0.3): ["el2n+epochs=1"],

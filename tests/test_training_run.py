@@ -112,6 +112,16 @@ def test_seeds_differ_in_initialisation_and_order(tmp_path):
     assert not np.allclose(logits[0], logits[1])
 
 
+def test_no_retraining_is_the_surrogate_of_its_seed(tmp_path):
+    """Nor of any other small seed: the full training set's network is another one."""
+    surrogate = job(tmp_path, digits(), epochs=0)
+    train_surrogate(surrogate, 0, 0)
+    full = dataclasses.replace(surrogate, out=tmp_path / "full")
+    train_coresets(full, list(range(50)), None)
+    logits = [np.load(each.out / "predictions.npz")["test_logits"] for each in (surrogate, full)]
+    assert np.abs(logits[1] - logits[0]).max(axis=(1, 2)).min() > 1e-3
+
+
 def test_recording_in_evaluation_mode_does_not_change_the_training(tmp_path):
     dataset = digits(train=80, held_out=40)
     ways = {}

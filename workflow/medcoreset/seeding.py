@@ -12,7 +12,9 @@ LARGEST = 2**63 - 1
 MOST = 1000
 """Seeds that one job may have."""
 
-Purpose = Literal["initialisation", "order", "selection", "ties", "augmentation", "evaluation"]
+Purpose = Literal[
+    "initialisation", "order", "selection", "ties", "augmentation", "evaluation", "surrogate"
+]
 
 
 def parse_seeds(text: str) -> list[int]:

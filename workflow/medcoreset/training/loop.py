@@ -30,6 +30,15 @@ class Subset:
     seed: int
     indices: np.ndarray
     weights: np.ndarray | None = None
+    surrogate: bool = False
+
+    @property
+    def streams(self) -> int:
+        """The seed of the random streams: no network is retrained as a surrogate was trained.
+
+        Else, on the full training set, a seed's network would be that seed's surrogate again.
+        """
+        return seeding.stream_seed(self.seed, "surrogate") if self.surrogate else self.seed
 
 
 class Training:
@@ -63,7 +72,7 @@ class Training:
             {"val": data.val, "test": data.test} if len(data.val) else {"test": data.test}
         )
         labels = {name: split.labels.cpu().numpy() for name, split in self.evaluated.items()}
-        self.reports = evaluation.Reports(subset.seed, possible(has_val="val" in labels), labels)
+        self.reports = evaluation.Reports(subset.streams, possible(has_val="val" in labels), labels)
         self.history: list[dict[str, float]] = []
         self.logits: dict[str, Tensor] = {}
         self.epoch = self.step = 0
@@ -91,8 +100,10 @@ class Training:
             return
         if self.step == 0:
             # Dropout is the one thing that draws from torch's own generator.
-            torch.manual_seed(seeding.stream_seed(self.subset.seed, "augmentation", self.epoch, 1))
-        order = self._on_device(epoch_order(self.subset.seed, self.epoch, self.plan.samples))
+            torch.manual_seed(
+                seeding.stream_seed(self.subset.streams, "augmentation", self.epoch, 1)
+            )
+        order = self._on_device(epoch_order(self.subset.streams, self.epoch, self.plan.samples))
         indices, weights = self.indices[order], self.weights[order]
         parts = [slice(*batch) for batch in batches[self.step :]]
         self.model.train()
@@ -233,7 +244,7 @@ class Training:
 
     def _images(self, indices: Tensor, parts: list[slice]) -> Iterator[Tensor]:
         """Return the images (B, channels, H, W) of each part of an epoch's `indices` (M,)."""
-        seed, crops, random = self.subset.seed, None, None
+        seed, crops, random = self.subset.streams, None, None
         if self.options.augmentation != "none":
             drawn = epoch_crops(seed, self.epoch, self.plan.samples)
             whole = Crops(*map(self._on_device, drawn))

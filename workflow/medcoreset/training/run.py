@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
     identity is taken over, not trained again.
     """
     with _bench(job) as bench:
-        (subset,) = coreset.whole([seed], bench.dataset)
+        subset = replace(*coreset.whole([seed], bench.dataset), surrogate=True)
         identity = bench.identity(subset) | {"probs_budget_mb": probs_budget_mb}
         if bench.restored(seed, identity):
             say(f"{job.out} was trained before and is taken over")
@@ -167,6 +167,7 @@ class _Bench:
             "dataset": self.dataset.sha256,
             "network": self.job.network,
             "seed": subset.seed,
+            "streams": subset.streams,
             "coreset": coreset.digest(subset),
             "device": self.device.type,
             "arithmetic": str(self.arithmetic),
@@ -195,7 +196,7 @@ class _Bench:
         Running out of GPU memory is a user's mistake, which names the batch.
         """
         training = Training(
-            Model(self._network(subset.seed), self.device, self.arithmetic),
+            Model(self._network(subset.streams), self.device, self.arithmetic),
             self.data,
             subset,
             self.job.options,
@@ -372,8 +373,8 @@ class _Bench:
             "identity": {seed: digest(record["identity"]) for seed, record in records.items()},
         }
 
-    def _network(self, seed: int) -> torch.nn.Module:
-        torch.manual_seed(seeding.stream_seed(seed, "initialisation"))
+    def _network(self, streams: int) -> torch.nn.Module:
+        torch.manual_seed(seeding.stream_seed(streams, "initialisation"))
         return build(
             self.job.network,
             channels=self.data.channels,
