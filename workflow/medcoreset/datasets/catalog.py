@@ -17,7 +17,9 @@ from typing import Literal
 from medcoreset.errors import UserError
 from medcoreset.identity import join, split
 
-Reader = Literal["digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "braintumor", "own"]
+Reader = Literal[
+    "digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "braintumor", "own"
+]
 
 DEFAULT_VAL = 0.1
 

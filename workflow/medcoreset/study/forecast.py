@@ -242,9 +242,7 @@ def _missing(full: Study, forecast: Forecast) -> list[str]:
 
 def _has(data_dir: str | None, base: str) -> bool:
     """Say whether a folder of official files has some of a dataset's, of ImageNet its folder."""
-    return data_dir is not None and bool(
-        official(base, data_dir) or Path(data_dir, base).is_dir()
-    )
+    return data_dir is not None and bool(official(base, data_dir) or Path(data_dir, base).is_dir())
 
 
 def _image_bytes(known: Facts) -> int:
