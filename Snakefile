@@ -31,7 +31,7 @@ configfile: HERE / "config/config.yaml"
 
 sys.path.insert(0, str(HERE / "workflow"))
 
-from medcoreset import forkserver
+from medcoreset import cost, forkserver
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError, say
 from medcoreset.study import configuration, forecast, rehearsal, results

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from medcoreset import cost
 from medcoreset.atomic import write_json, write_npz
 from medcoreset.datasets import canonical, sources
 from medcoreset.plan import Plan, Reported
@@ -39,6 +40,10 @@ def write(study: Study, experiment: Experiment) -> Plan:
         content = metrics(run, classes, has_val)
         about = {"recipe": run.recipe, "run": {"dataset_sha256": datasets[run.dataset].sha256}}
         write_json(run.metrics, content | about)
+        if run.coresets:
+            stages = cost.STAGES[-1:] if run.method == "random" else cost.STAGES
+            on = dict.fromkeys(stages, "CPU")
+            cost.Cost(dict.fromkeys(stages, 5.0), on).write(Path(run.coresets, cost.FILE))
     _write_scores(plan, datasets)
     return plan
 
@@ -52,6 +57,10 @@ def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
     random = np.random.default_rng(zlib.crc32(run.metrics.encode()))
     splits = ("val", "test") if has_val else ("test",)
     return {
+        "measured": {
+            "seconds": {str(seed): 60.0 * run.rate for seed in run.seeds},
+            "device": "CPU",
+        },
         "seeds": {
             str(seed): {
                 "rules": {
@@ -64,7 +73,7 @@ def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
                 }
             }
             for seed in run.seeds
-        }
+        },
     }
 
 
@@ -84,7 +93,8 @@ def _write_scores(plan: Plan, datasets: dict[str, canonical.Dataset]) -> None:
         np.save(folder / "labels.npy", labels)
         np.save(folder / "error_norm.npy", random.random(shape, np.float32))
         np.save(folder / "seen.npy", random.random(shape) > 0.02)
-        names = ("labels.npy", "error_norm.npy", "seen.npy")
+        np.save(folder / "features.npy", random.random((len(labels), 8), np.float32))
+        names = ("labels.npy", "error_norm.npy", "seen.npy", "features.npy")
         seal(folder, names, source.recipe, datasets[source.dataset].sha256)
     for entry in plan.scores:
         samples = len(datasets[entry.dataset].train_labels)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
+from medcoreset import cost
 from medcoreset.atomic import write_json
 from medcoreset.datasets import canonical
 from medcoreset.plan import FULL, NO_SURROGATE
@@ -88,12 +89,13 @@ def _scores(dataset: canonical.Dataset, folder: Path) -> dict[str, np.ndarray]:
     np.save(folder / "labels.npy", dataset.train_labels)
     np.save(folder / "error_norm.npy", error.astype(np.float32))
     np.save(folder / "seen.npy", seen)
+    np.save(folder / "features.npy", features(dataset.train_images, "pooled").astype(np.float32))
     pairs = np.array(
         [error[a - 1 : a + 9].var(0) + error[b - 1 : b + 9].var(0) for a, b in WINDOWS]
     )
     rows = pairs.astype(np.float32)
     np.savez(folder.parent / "windows.npz", scores=rows, pairs=WINDOWS, recipe=RECIPE)
-    names = ("labels.npy", "error_norm.npy", "seen.npy")
+    names = ("labels.npy", "error_norm.npy", "seen.npy", "features.npy")
     seal(folder, names, RECIPE, dataset.sha256)
     margin = (target - (probs - truth).max(axis=2)).mean(axis=0)
     return {"el2n": error[:10].mean(0), "aum": -margin, "eva": pairs[1]}
@@ -144,13 +146,20 @@ def _dataset(plan: dict, dataset: canonical.Dataset, folder: Path) -> None:
             for rate in RATES if method != FULL else (1.0,):
                 kept = [_select(scores.get(method), dataset, rate, seed) for seed in SEEDS]
                 path = folder / network / method / str(rate) / "metrics.json"
-                write_json(path, _metrics(dataset, network, kept))
+                took = {str(seed): 10.0 * rate + seed for seed in SEEDS}
+                measured = {"measured": {"seconds": took, "device": "CPU"}}
+                write_json(path, _metrics(dataset, network, kept) | measured)
+                coresets = "" if method == FULL else str(path.parent)
+                stages = ("surrogate", "score", "selection") if method in scores else ("selection",)
+                of_coresets = cost.Cost(dict.fromkeys(stages, 4.0), dict.fromkeys(stages, "CPU"))
+                if coresets:
+                    of_coresets.write(Path(coresets, cost.FILE))
                 for column in ("clean:published", "clean"):
                     own = {} if method in scores else {"surrogate": NO_SURROGATE}
                     run = {**place, **own, "variant": method, "rate": rate, "network": network}
                     run |= {"seeds": list(SEEDS), "column": column, "method": method}
                     plan["runs"].append(
-                        {**run, "metrics": str(path), "coresets": "", "balance": ""}
+                        {**run, "metrics": str(path), "coresets": coresets, "balance": ""}
                     )
 
 

@@ -79,7 +79,7 @@ def test_catalog_has_what_medmnist_has():
     flat = {name for name, facts in INFO.items() if not name.endswith("3d")}
     assert flat - {"chestmnist"} == set(catalog.MEDMNIST)
     for name in catalog.MEDMNIST:
-        assert {f"MD5_{size}" for size in catalog.MEDMNIST_SIZES[1:]} <= set(INFO[name])
+        assert {f"MD5_{size}" for size in catalog.IMAGE_SIZES[1:]} <= set(INFO[name])
 
 
 # --- the canonical form --------------------------------------------------------------------------

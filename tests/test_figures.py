@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +21,12 @@ from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import (
     FIGURES,
     accuracy_over_rate,
+    cost,
     critical_difference,
+    eva_figure6,
     gallery,
     panels,
+    pictures,
     score_evolution,
     style,
     window_overlap,
@@ -33,7 +37,7 @@ from tests.small_study import PUBLISHED, RATES, RECIPE, save_plan, write_study
 pytestmark = pytest.mark.long
 
 PACKAGE = Path(style.__file__).parent
-SHARED = {"__init__", "style", "panels", "parts", "ablation"}
+SHARED = {"__init__", "style", "panels", "parts", "pictures", "ablation"}
 ABLATION = {"var_single": "el2n", "exp_single": "aum", "var_dual": "eva", "exp_dual": "random"}
 ABLATION["var_entire"] = "el2n"
 WINDOWS = {"window_1_21": "eva", "window_11_21": "aum", "window_1_31": "el2n", "window_1": "random"}
@@ -102,11 +106,8 @@ def test_figures_are_drawn_alike_twice(figure, plans, tmp_path):
     svg = (tmp_path / "first" / f"{figure}.svg").read_text()
     assert "Digits" in "".join(re.findall(r"<text[^>]*>([^<]*)", svg))  # text is text
     assert "<dc:date>" not in svg
-    assert sorted(path.suffix for path in (tmp_path / "first").iterdir()) == [
-        ".pdf",
-        ".png",
-        ".svg",
-    ]
+    suffixes = {".pdf", ".png", ".svg"} | ({".csv"} if "numbers" in FIGURES[figure] else set())
+    assert {path.suffix for path in (tmp_path / "first").iterdir()} == suffixes
 
 
 def test_another_process_draws_the_same_bytes(plans, tmp_path):
@@ -133,9 +134,11 @@ def test_every_figure_has_a_module_and_a_caption():
     assert set(FIGURES) | {"workflow", "table"} == {path.stem for path in captions.glob("*.rst")}
     assert set.union(*map(set, FIGURES.values())) <= {
         "table",
+        "numbers",
         "sources",
         "scores",
         "windows",
+        "runs",
     }
 
 
@@ -305,13 +308,46 @@ def test_gallery_takes_the_extremes_of_each_class():
     assert (highest, lowest) == ([0, 2], [1, 2])
     assert gallery.extreme_samples(scores, ~members, 2) == ([4, None], [4, None])
     images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
-    picture = gallery.mosaic(images, [[1, None], [0, 1]], 3)
+    picture = pictures.mosaic(images, [[1, None], [0, 1]], 3)
     expected = [[4, 5, 255, 255, 255], [6, 7, 255, 255, 255], [255] * 5]
     expected += [[0, 1, 255, 4, 5], [2, 3, 255, 6, 7]]
     assert picture.tolist() == expected
-    assert gallery.shown_classes(3) == [0, 1, 2]
-    many = gallery.shown_classes(100)
+    assert pictures.shown_classes(3) == [0, 1, 2]
+    many = pictures.shown_classes(100)
     assert (len(many), many[0], many[-1]) == (10, 0, 99)
+
+
+def test_costs_are_shown_beside_the_full_training(plans, tmp_path):
+    draw("cost", plans, tmp_path / "cost")
+    numbers = pd.read_csv(tmp_path / "cost.csv")
+    assert len(numbers) == 2 * 2 * (4 * len(RATES) + 1)  # once, though two columns report the runs
+    with style.context():
+        axes = cost.draw(Plan.read(plans["cost"][0]), numbers).axes
+    assert [ax.get_title(loc="left") for ax in axes][:2] == [
+        "(a) Digits\npixels",
+        "(b) Digits\npooled",
+    ]
+    lines = [line for line in axes[0].lines if line.get_label() == "retraining"]
+    assert len(lines) == 4
+    np.testing.assert_allclose(lines[0].get_xdata(), 10 * np.array(RATES) + 1)
+    (full,) = (line for line in axes[0].lines if line.get_label() == "Full training")
+    np.testing.assert_allclose(full.get_xdata(), 11)
+
+
+def test_pairs_of_images_are_of_the_classes_that_are_named(plans, tmp_path):
+    draw("eva_figure6", plans, tmp_path / "six")
+    numbers = pd.read_csv(tmp_path / "six.csv")
+    assert numbers[["dataset", "space"]].to_numpy().tolist() == [
+        [dataset, space] for dataset in ("digits", "parity") for space in ("features", "pixels")
+    ]
+    with style.context():
+        axes = eva_figure6.draw(Plan.read(plans["eva_figure6"][0]), numbers).axes
+    assert len(axes) == 4
+    names = [[text.get_text() for text in ax.get_xticklabels()] for ax in axes]
+    below = [[text.get_text() for text in ax.child_axes[0].get_xticklabels()] for ax in axes]
+    assert names[2] == ["even", "odd"]
+    assert below[2] == ["odd", "even"]
+    assert all(name != other for name, other in zip(names[0], below[0], strict=True))
 
 
 def test_methods_without_a_colour_of_their_own_get_different_ones():

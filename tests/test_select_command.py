@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from medcoreset import cost
 from medcoreset.__main__ import cli
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
@@ -202,7 +203,12 @@ def test_score_then_coreset(folder, dataset, tmp_path):
     out = tmp_path / "coresets"
     of_scores = ["--dataset", dataset, "--rate", 0.3, "--seeds", "0,2", *EVA, "--out", out]
     run("coreset", "eva", "--scores", scores, *of_scores)
-    assert sorted(path.name for path in out.iterdir()) == ["seed0.npz", "seed2.npz"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "cost.json",
+        "seed0.npz",
+        "seed2.npz",
+    ]
+    assert cost.read(out / cost.FILE).seconds.keys() == {"score", "selection"}
     first = (out / "seed0.npz").read_bytes()
     with np.load(out / "seed0.npz") as made:
         assert len(made["indices"]) == 12

@@ -13,6 +13,7 @@ ASIDE = {
     for name in (
         "__init__.py",
         "atomic.py",
+        "cost.py",
         "datasets/download.py",
         "errors.py",
         "provenance.py",

@@ -3,7 +3,8 @@
 On a cluster they are made where Snakemake runs: each takes seconds, less than a submission.
 
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
-output: results/experiments/EXPERIMENT/: plan.DIGEST.json, table.csv, .md, .html, .tex, seeds.csv, FIGURE.svg, .pdf, .png
+output: results/experiments/EXPERIMENT/: plan.DIGEST.json, table.csv, .md, .html, .tex, seeds.csv, FIGURE.svg, .pdf, .png,
+        and .csv of a figure whose numbers are not those of the table
 
 A plan's file is named by what it holds, and published numbers are compared as a digest: neither how
 they are written nor where they lie counts. Snakemake does not compare a parameter that is a function
@@ -77,6 +78,10 @@ for figure in results.FIGURES:
             partial(jobs.figure_inputs, figure=figure),
             plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
         output:
+            [
+                study.path(f"{results.EXPERIMENT}/{figure}.{suffix}")
+                for suffix in results.numbers_of(figure)
+            ],
             svg=report(
                 study.path(f"{results.EXPERIMENT}/{figure}.svg"),
                 caption=f"../report/{figure}.rst",

@@ -3,7 +3,8 @@
 input:  results/surrogates/DATASET/PROTOCOL/SURROGATE/evidence
 output: results/evidence/DATASET/PROTOCOL/SURROGATE/VARIANT/, for methods that need more than the
         surrogate's training leaves behind;
-        results/scores/DATASET/PROTOCOL/SURROGATE/VARIANT.npz, one per method variant;
+        results/scores/DATASET/PROTOCOL/SURROGATE/VARIANT.npz, one per method variant, and what it
+        took in .cost.json;
         results/windows/DATASET/PROTOCOL/SURROGATE.npz, every pair of EVA's windows
 """
 
@@ -42,6 +43,7 @@ rule score_samples:
         evidence=jobs.score_evidence,
     output:
         scores=study.path(results.SCORES),
+        cost=cost.beside(study.path(results.SCORES)),
     log:
         study.path("logs/score_samples/{dataset}/{protocol}/{surrogate}/{variant}.log"),
     conda:

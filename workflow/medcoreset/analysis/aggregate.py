@@ -243,6 +243,11 @@ def write_seeds(seeds: pd.DataFrame, path: str | Path) -> None:
     _write(seeds.round({"value": 6}).astype({"surrogate_seed": "Int64"}), path)
 
 
+def write_numbers(numbers: pd.DataFrame, path: str | Path, *, rehearsal: bool) -> None:
+    """Write the numbers that a figure shows; those of a rehearsal have a column that says so."""
+    _write(numbers.assign(rehearsal=True) if rehearsal else numbers, path)
+
+
 def _write(frame: pd.DataFrame, path: str | Path) -> None:
     text = frame.to_csv(index=False, lineterminator="\n")
     with replacing(path) as temporary:

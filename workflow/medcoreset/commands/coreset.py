@@ -4,7 +4,7 @@ from typing import get_args
 import click
 import numpy as np
 
-from medcoreset import identity, methods, provenance
+from medcoreset import cost, identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
@@ -84,10 +84,14 @@ def command(
         size = nearest_budgets(rate, np.bincount(labels))
     else:
         size = budget(rate, len(labels), rounding)
-    coresets = {
-        seed: select(
-            chosen, arrays, size, balance=balance, seed=seed, options=options, scores=given
-        )
-        for seed in numbers
-    }
-    write_coresets(out, coresets, info["sha256"], recipe)
+    took = cost.of_evidence([evidence] if evidence else [])
+    if scores is not None:
+        took = cost.of_scores(scores)
+    with took.adding("selection", threads=threads, shares=len(numbers)):
+        coresets = {
+            seed: select(
+                chosen, arrays, size, balance=balance, seed=seed, options=options, scores=given
+            )
+            for seed in numbers
+        }
+    write_coresets(out, coresets, info["sha256"], recipe, took)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import numpy as np
 
-from medcoreset import producers, provenance
+from medcoreset import cost, producers, provenance
 from medcoreset.atomic import replacing
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
@@ -61,8 +61,11 @@ def _command(producer: producers.Producer) -> click.Command:
         data = canonical.load(dataset)
         sealed = ((each, provenance.read_seal(each / "evidence")["recipe"]) for each in surrogates)
         provenance.check_inputs(expects, (dataset, data.info["recipe"]), *sealed)
-        sources = [Source(folder, data, device, threads) for folder in surrogates]
-        values = producer.produce(sources, **options)
+        took = cost.of_surrogates(surrogates)
+        with took.adding("evidence", threads=threads):
+            sources = [Source(folder, data, device, threads) for folder in surrogates]
+            values = producer.produce(sources, **options)
+        took.write(out.parent / cost.FILE)
         with replacing(out) as temporary:
             np.save(temporary, values, allow_pickle=False)
         provenance.seal(out.parent, [out.name], recipe, data.sha256)

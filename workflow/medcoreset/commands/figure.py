@@ -1,4 +1,4 @@
-"""Stage `figure`: one figure of an experiment, as .svg, .pdf and .png."""
+"""Stage `figure`: one figure of an experiment, as .svg, .pdf and .png, and its numbers as .csv."""
 
 import click
 
@@ -26,7 +26,7 @@ from medcoreset.figures import FIGURES
     help="The experiment's seeds.csv, for the same figures.",
 )
 @click.option(
-    "--out", type=click.Path(), required=True, help="Path of the three files without their suffix."
+    "--out", type=click.Path(), required=True, help="Path of the files without their suffix."
 )
 def command(
     kind: str, plan_file: str, table_file: str | None, seeds_file: str | None, out: str
@@ -34,7 +34,7 @@ def command(
     """Draw the figure KIND of an experiment."""
     import importlib
 
-    for suffix in (".svg", ".pdf", ".png"):
+    for suffix in (".svg", ".pdf", ".png", ".csv"):
         check_output(f"{out}{suffix}")
     from medcoreset.analysis import aggregate
     from medcoreset.figures import style
@@ -47,8 +47,13 @@ def command(
             raise UserError(f"figure {kind} needs --table and --seeds")
         seeds = aggregate.read_seeds(seeds_file)
         arguments.append(aggregate.with_seeds(aggregate.read_table(table_file), seeds))
+    module = importlib.import_module(f"medcoreset.figures.{kind}")
+    if "numbers" in FIGURES[kind]:
+        arguments.append(module.numbers(plan))
     with style.context():
-        figure = importlib.import_module(f"medcoreset.figures.{kind}").draw(*arguments)
+        figure = module.draw(*arguments)
         if plan.rehearsal:
             style.mark_rehearsal(figure)
         style.save(figure, out)
+    if "numbers" in FIGURES[kind]:
+        aggregate.write_numbers(arguments[-1], f"{out}.csv", rehearsal=plan.rehearsal)

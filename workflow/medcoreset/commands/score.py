@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from medcoreset import identity, methods, provenance
+from medcoreset import cost, identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.evidence import Evidence
@@ -47,9 +47,12 @@ def command(
     info = canonical.load_info(dataset)
     sealed = ((folder, provenance.read_seal(folder)["recipe"]) for folder in folders)
     provenance.check_inputs(expects, (dataset, info["recipe"]), *sealed)
-    arrays = Evidence.load(
-        *folders, name=info["name"], missing=missing, device=device, threads=threads
-    )
-    arrays.check_labels(canonical.load_labels(dataset))
-    scores = score(chosen, arrays, options)
+    took = cost.of_evidence(folders)
+    with took.adding("score", threads=threads):
+        arrays = Evidence.load(
+            *folders, name=info["name"], missing=missing, device=device, threads=threads
+        )
+        arrays.check_labels(canonical.load_labels(dataset))
+        scores = score(chosen, arrays, options)
     write_scores(out, scores, method, chosen.scoring(options), info["sha256"], recipe)
+    took.write(cost.beside(out))

@@ -17,7 +17,9 @@ from typing import Literal
 from medcoreset.errors import UserError
 from medcoreset.identity import join, split
 
-Reader = Literal["digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "own"]
+Reader = Literal[
+    "digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "braintumor", "own"
+]
 
 DEFAULT_VAL = 0.1
 
@@ -26,7 +28,7 @@ DEFAULT_VAL = 0.1
 class Source:
     """A source of images: what is known of it before a file of it is read.
 
-    `counts` are the official numbers of images per split. `class_shares` says in which proportion
+    `counts` are the official numbers of images per split (of `braintumor` about). `class_shares` says in which proportion
     the classes of the training set are, roughly. Images are `image_size` pixels high and wide, of
     sources of JPEGs as they are trained on. `files` are patterns of its files in a `data_dir`, as
     archives and unpacked (not ImageNet's: that is too much to be read in order to plan). Licence and
@@ -89,7 +91,7 @@ _MEDMNIST: dict[str, tuple[bool, tuple[int, ...], tuple[int, int, int]]] = {
     ),
 }
 MEDMNIST = tuple(_MEDMNIST)
-MEDMNIST_SIZES = (28, 64, 128, 224)
+IMAGE_SIZES = (28, 64, 128, 224)
 
 _LABELS = {
     "digits": "Digits",
@@ -105,6 +107,7 @@ _LABELS = {
     "fashionmnist": "FashionMNIST",
     "tinyimagenet": "TinyImageNet",
     "imagenet": "ImageNet-1K",
+    "braintumor": "Brain tumours",
 }
 
 SOURCES: dict[str, Source] = {
@@ -132,7 +135,7 @@ SOURCES: dict[str, Source] = {
             files=(f"{name}.npz" if size == 28 else f"{name}_{size}.npz",),
         )
         for name, (colour, shares, counts) in _MEDMNIST.items()
-        for size in MEDMNIST_SIZES
+        for size in IMAGE_SIZES
     },
     "cifar10": Source(
         "torchvision",
@@ -214,6 +217,22 @@ SOURCES: dict[str, Source] = {
         citation="Russakovsky et al., ImageNet large scale visual recognition challenge, "
         "International Journal of Computer Vision 115, 2015",
     ),
+    **{
+        # Of its five folds three are the training set; how many slices each has is not in print.
+        "braintumor" if size == 28 else f"braintumor_{size}": Source(
+            "braintumor",
+            {"train": 1_838, "val": 613, "test": 613},
+            (708, 1426, 930),
+            size,
+            has_val=True,
+            licence="CC BY 4.0",
+            citation="Cheng, Brain tumor dataset, figshare, 2017, doi:10.6084/m9.figshare.1512427; "
+            "Cheng et al., Enhanced performance of brain tumor classification via tumor region "
+            "augmentation and partition, PLoS ONE 10(10), 2015",
+            files=("braintumor/**/*.mat", "braintumor/*.zip"),
+        )
+        for size in IMAGE_SIZES
+    },
 }
 
 OWN = Source("own", {}, (), 0)
@@ -255,7 +274,7 @@ def label(identity: Identity) -> str:
     base, _, size = identity.base.partition("_")
     medmnist = f"{base[:-5].capitalize()}MNIST" if base in MEDMNIST else identity.base
     named = _LABELS.get(base, medmnist)
-    details = [f"{size} pixels"] if size and identity.source.reader == "medmnist" else []
+    details = [f"{size} pixels"] if size and identity.source is not OWN else []
     details += [f"{identity.train:,} training images"] if identity.train else []
     return f"{named} ({', '.join(details)})" if details else named
 
@@ -281,7 +300,7 @@ def _known(name: str) -> Source:
         known = ", ".join(each for each in SOURCES if "_" not in each)
         hint = f"did you mean {' or '.join(near)}" if near else f"known are {known}"
         raise UserError(
-            f"unknown dataset {name!r}: {hint} (MedMNIST's also at _64, _128 and _224 pixels)"
+            f"unknown dataset {name!r}: {hint} (MedMNIST's and braintumor also at _64, _128 and _224 pixels)"
         )
     return SOURCES[name]
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from medcoreset.contents import digest
 from medcoreset.datasets import (
+    braintumor,
     digits,
     duplicates,
     folder,
@@ -49,6 +50,8 @@ def read(
             dataset = vision.read(identity.base, **places)
         case "tinyimagenet":
             dataset = tinyimagenet.read(**places)
+        case "braintumor":
+            dataset = braintumor.read(identity.base, **places)
         case "imagenet":  # of which each file would have to be opened, to be told from others
             return _finish(_imagenet(data_dir), identity)
     return duplicates.handled(_finish(dataset, identity))

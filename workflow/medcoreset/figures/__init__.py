@@ -1,8 +1,9 @@
 """Figures of an experiment, one module each, in which `draw` returns the figure.
 
 `FIGURES` says which parts of the plan a figure is drawn from, so that the workflow asks for no more.
-`draw` takes the plan and, where it needs it, the table with every cell's single runs. Nothing here
-imports matplotlib.
+`draw` takes the plan and, where it needs it, the table with every cell's single runs, or the numbers
+that its module's `numbers` makes of the plan and that lie beside it as .csv. Nothing here imports
+matplotlib.
 """
 
 FIGURES: dict[str, frozenset[str]] = {
@@ -17,9 +18,12 @@ FIGURES: dict[str, frozenset[str]] = {
     "eva_figure3": frozenset({"table"}),
     "eva_figure4": frozenset({"table"}),
     "eva_figure5": frozenset({"table"}),
+    "eva_figure6": frozenset({"sources", "numbers"}),
     "eva_figure_a2": frozenset({"table"}),
+    "cost": frozenset({"runs", "numbers"}),
 }
-"""Figure → what it is drawn from: the `table`, or the plan's `sources`, `scores` and `windows`."""
+"""Figure → what it is drawn from: the `table`, `numbers` of its own, or the plan's `sources`, `scores`,
+`windows` and `runs`."""
 
 ROWS: dict[str, tuple[str, ...]] = {
     "eva_figure3": ("exp_single", "var_single", "exp_dual", "var_dual"),

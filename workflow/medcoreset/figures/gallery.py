@@ -1,6 +1,5 @@
 """Which images a method ranks highest and lowest."""
 
-from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -8,14 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from medcoreset.errors import UserError
-from medcoreset.figures import parts
+from medcoreset.figures import parts, pictures
 from medcoreset.plan import Part, Plan, Scores
-
-COLUMNS = 10
-TILE = 0.55
-"""Width of an image with its margin in inches."""
-MARGIN = 0.08
-"""Of the width of an image, to its neighbours."""
 
 
 def draw(plan: Plan) -> Figure:
@@ -26,7 +19,8 @@ def draw(plan: Plan) -> Figure:
     """
     shown = _shown(plan)
     rows = [2 * len(entries) for _, entries in shown]
-    size = (0.75 + TILE * COLUMNS, sum(TILE * count + 0.4 for count in rows))
+    tile = pictures.TILE
+    size = (0.75 + tile * pictures.COLUMNS, sum(tile * count + 0.4 for count in rows))
     figure = Figure(figsize=size)
     axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=rows)[:, 0]
     for ax, (source, entries) in zip(axes, shown, strict=True):
@@ -48,8 +42,7 @@ def _shown(plan: Plan) -> list[tuple[Part, list[Scores]]]:
 
 def _part(ax: Axes, plan: Plan, source: Part, entries: list[Scores]) -> None:
     dataset = parts.read_dataset(plan, source.dataset)
-    classes = shown_classes(dataset.classes)
-    each = max(1, COLUMNS // len(classes))
+    classes, each = pictures.shown_classes(dataset.classes), pictures.per_class(dataset)
     rows: list[list[int | None]] = []
     for entry in entries:
         (scores,) = parts.read_scores(entry, "scores")
@@ -61,44 +54,14 @@ def _part(ax: Axes, plan: Plan, source: Part, entries: list[Scores]) -> None:
         members = [dataset.train_labels == label for label in classes]
         extremes = [extreme_samples(scores, of_class, each) for of_class in members]
         rows += [list(chain.from_iterable(row)) for row in zip(*extremes, strict=True)]
-    step = dataset.image_size + max(1, round(MARGIN * dataset.image_size))
-    picture = mosaic(dataset.train_images, rows, step)
-    ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
-    ax.set_anchor("W")
-    ax.set_frame_on(False)
-    ax.grid(visible=False)
-    ax.tick_params(length=0, labeltop=True, labelbottom=False, labelsize=6.5)
-    centre = (dataset.image_size - 1) / 2
-    names = [_short(str(dataset.info["class_names"][label]), 12 * each) for label in classes]
-    middle = centre + step * (each - 1) / 2
-    ax.set_xticks([step * each * i + middle for i in range(len(names))], names)
+    pictures.show(ax, dataset, rows)
     labels = [
         f"{plan.methods[entry.method]}\n{extreme}"
         for entry in entries
         for extreme in ("highest", "lowest")
     ]
-    ax.set_yticks([step * i + centre for i in range(len(labels))], labels)
+    ax.set_yticks(pictures.row_ticks(dataset, range(len(labels))), labels)
     ax.set_title(plan.datasets[source.dataset].label)
-
-
-def mosaic(images: np.ndarray, rows: Sequence[Sequence[int | None]], step: int) -> np.ndarray:
-    """Return the images (N, s, s[, 3]) of `rows` on white, `step` pixels apart; None is empty."""
-    size = images.shape[1]
-    height, width = (step * count - (step - size) for count in (len(rows), len(rows[0])))
-    picture = np.full((height, width, *images.shape[3:]), 255, dtype=np.uint8)
-    for i, row in enumerate(rows):
-        for j, sample in enumerate(row):
-            if sample is not None:
-                top, left = i * step, j * step
-                picture[top : top + size, left : left + size] = images[sample]
-    return picture
-
-
-def shown_classes(classes: int) -> list[int]:
-    """Return the classes that have columns: all, or ten spread evenly over many."""
-    if classes <= COLUMNS:
-        return list(range(classes))
-    return np.linspace(0, classes - 1, COLUMNS).round().astype(int).tolist()
 
 
 def extreme_samples(
@@ -113,7 +76,3 @@ def extreme_samples(
     highest = samples[np.argsort(-scores[samples], kind="stable")[:count]]
     lowest = samples[np.argsort(scores[samples], kind="stable")[:count]]
     return highest.tolist() + missing, lowest.tolist() + missing
-
-
-def _short(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"

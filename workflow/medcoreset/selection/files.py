@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from medcoreset import cost
 from medcoreset.atomic import check_output, replacing, write_npz
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
@@ -29,12 +30,16 @@ def write_selection(path: str | Path, selection: Selection, **more: str) -> None
 
 
 def write_coresets(
-    folder: str | Path, coresets: Mapping[int, Selection], dataset: str, recipe: str
+    folder: str | Path,
+    coresets: Mapping[int, Selection],
+    dataset: str,
+    recipe: str,
+    took: cost.Cost,
 ) -> None:
     """Write the coreset of each seed to `folder`/seedS.npz; the folder appears whole or not at all.
 
     `dataset` is the SHA-256 of the dataset that the coresets were selected from, `recipe` what they
-    were made by.
+    were made by; what one of them `took` is kept beside them.
     """
     folder = Path(folder)
     check_coresets(folder)
@@ -44,6 +49,7 @@ def write_coresets(
         for seed, selection in coresets.items():
             described = {"dataset_sha256": dataset, "recipe": recipe}
             write_selection(made / f"seed{seed}.npz", selection, **described)
+        took.write(made / cost.FILE)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(made, folder)
@@ -56,7 +62,7 @@ def check_coresets(folder: Path) -> None:
         raise UserError(f"{folder} is a link, and a folder of coresets is to be made there")
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         # Snakemake marks the folders that it makes.
-        if not re.fullmatch(r"seed\d+\.npz|\.snakemake_timestamp", path.name):
+        if not re.fullmatch(r"seed\d+\.npz|cost\.json|\.snakemake_timestamp", path.name):
             raise UserError(
                 f"{folder} holds {path.name}, which is no coreset: choose another folder"
             )

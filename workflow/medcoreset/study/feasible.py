@@ -119,9 +119,9 @@ def check_averaged(
 def check_figure(figure: str, rows: dict[str, methods.Method], has_table: bool) -> None:
     """Raise a UserError for a figure that the experiment's rows cannot give."""
     needs = FIGURES[figure]
-    if "table" in needs and not has_table:
+    if needs & {"table", "runs"} and not has_table:
         raise UserError(
-            f"figures: {figure} is drawn from a table, so networks, seeds and rows are needed"
+            f"figures: {figure} is drawn from trained networks, so networks, seeds and rows are needed"
         )
     scored = any(method.ranks and method.uses_surrogate for method in rows.values())
     if needs & {"scores"} and "windows" not in needs and not scored:

@@ -22,6 +22,7 @@ from medcoreset.reading import read_json
 from medcoreset.selection.budget import expected_size
 from medcoreset.study import results
 from medcoreset.study.configuration import ROOT, Experiment, Study
+from medcoreset.study.inputs import official
 from medcoreset.study.rehearsal import Rehearsal
 from medcoreset.training import schedule
 from medcoreset.training.options import TrainingOptions
@@ -213,7 +214,7 @@ def _missing(full: Study, forecast: Forecast) -> list[str]:
         identity = catalog.parse(name, full.config["datasets"])
         if identity.source.reader in ("digits", "own"):
             continue
-        if data_dir is None or not _has(Path(data_dir), identity.base):
+        if not _has(data_dir, identity.base):
             end = "cannot be downloaded" if identity.source.streamed else "will be downloaded"
             absent[end].append(identity.base)
     for end, names in absent.items():
@@ -229,13 +230,9 @@ def _missing(full: Study, forecast: Forecast) -> list[str]:
     return found
 
 
-def _has(data_dir: Path, base: str) -> bool:
-    """Say whether a folder of official files has something of a dataset's name."""
-    if not data_dir.is_dir():
-        return False
-    names = {entry.name.lower().replace("-", "").replace("_", "") for entry in data_dir.iterdir()}
-    wanted = base.replace("_", "")
-    return any(name.startswith(wanted) for name in names)
+def _has(data_dir: str | None, base: str) -> bool:
+    """Say whether a folder of official files has some of a dataset's, of ImageNet its folder."""
+    return data_dir is not None and bool(official(base, data_dir) or Path(data_dir, base).is_dir())
 
 
 def _image_bytes(known: Facts) -> int:

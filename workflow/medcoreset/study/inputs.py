@@ -18,6 +18,7 @@ READERS = {
     "torchvision": ("vision",),
     "tinyimagenet": ("tinyimagenet",),
     "imagenet": ("folder",),
+    "braintumor": ("braintumor",),
     "own": ("folder", "npz"),
 }
 """The files that read each kind of source."""

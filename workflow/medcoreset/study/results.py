@@ -233,9 +233,14 @@ def artefacts(study: Study, experiment: Experiment) -> list[str]:
     figures = [
         f"{folder}/{figure}.{suffix}"
         for figure in experiment["figures"]
-        for suffix in ("svg", "pdf", "png")
+        for suffix in ("svg", "pdf", "png", *numbers_of(figure))
     ]
     return tables + figures
+
+
+def numbers_of(figure: str) -> tuple[str, ...]:
+    """Return the suffix of the file of a figure's own numbers, if it has such."""
+    return ("csv",) if "numbers" in FIGURES[figure] else ()
 
 
 def evidence_of(study: Study, place: Place) -> str:
@@ -265,6 +270,9 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
     for run in runs(study, experiment):
         if "scores" in needs and has_scores(run) and shown(experiment, run):
             wanted.append(path(study, SCORES, run))
+        if "runs" in needs:
+            coresets = [] if run.variant == FULL else [path(study, CORESETS, run)]
+            wanted += [metrics_of(study, run), *coresets]
     if "table" in needs:
         wanted += [table(study, experiment.name), seeds(study, experiment.name)]
     return list(dict.fromkeys(wanted))
