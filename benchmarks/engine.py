@@ -8,10 +8,10 @@ import torch
 
 import clock
 from medcoreset.datasets.canonical import Dataset
+from medcoreset.device import arithmetic
 from medcoreset.networks.factory import build
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
-from medcoreset.training.device import arithmetic
 from medcoreset.training.dynamics import Recorder
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model

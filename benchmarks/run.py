@@ -43,7 +43,7 @@ def main(
     import start
     import steps
     import table
-    from medcoreset.training.device import resolve
+    from medcoreset.device import resolve
 
     resolve(device, threads)
     if processor_time:

@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _gpu_is_given_back() -> Iterator[None]:
     """A claim to a GPU ends with its process, but this one goes on to tests that start others."""
     yield
-    if device := sys.modules.get("medcoreset.training.device"):
+    if device := sys.modules.get("medcoreset.device"):
         device._claims.close()
         device._claimed.clear()
 

@@ -16,10 +16,10 @@ from medcoreset.atomic import write_json, write_npz
 from medcoreset.datasets import canonical, sources
 from medcoreset.plan import Plan, Reported
 from medcoreset.provenance import seal
+from medcoreset.reporting.rules import RULES, possible
 from medcoreset.study import configuration, planning, results
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.recipes import Recipes
-from medcoreset.training.reporting import RULES, possible
 
 EPOCHS = 12
 """Epochs of the made-up training dynamics."""

@@ -11,7 +11,7 @@ from medcoreset.atomic import write_json
 from medcoreset.datasets import canonical
 from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.provenance import seal
-from medcoreset.training.metrics import evaluate, softmax
+from medcoreset.reporting.metrics import evaluate, softmax
 
 EPOCHS = 40
 RATES = (0.05, 0.1, 0.3)

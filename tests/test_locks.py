@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from medcoreset.training import device, run
+from medcoreset import device
+from medcoreset.locks import claim
+from medcoreset.training import run
 from medcoreset.training.checkpoint import state_folder
-from medcoreset.training.locks import claim
 from medcoreset.training.run import Job, train_coresets, train_surrogate
 from tests.training_cases import content, coresets, digits, job
 

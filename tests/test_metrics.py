@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcoreset.errors import UserError
-from medcoreset.training.metrics import evaluate, softmax
+from medcoreset.reporting.metrics import evaluate, softmax
 
 
 def split(seed: int, n: int, classes: int, quantum: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -200,7 +200,7 @@ SELECTED = ["scores/", "coresets/", "runs/", "experiments/"]
 @pytest.mark.parametrize(
     ("name", "edited", "depends"),
     [
-        ("training/metrics", CODE, TRAINED),
+        ("reporting/metrics", CODE, TRAINED),
         ("training/dynamics", CODE, TRAINED),
         ("networks/lenet", ("from torch", "import math\n\nfrom torch"), TRAINED),
         ("selection/select", CODE, SELECTED),

@@ -36,10 +36,11 @@ def test_a_method_depends_on_the_files_that_it_imports(name, computed_with):
 
 def test_a_training_depends_on_what_takes_part_in_it_and_nothing_else():
     found = {path.relative_to(PACKAGE).as_posix() for path in files(PACKAGE / "training/run.py")}
-    takes_part = {"loop", "schedule", "data", "dynamics", "metrics", "evaluation", "optimizer"}
+    takes_part = {"loop", "schedule", "data", "dynamics", "evaluation", "optimizer"}
     assert {f"training/{name}.py" for name in takes_part} <= found
+    assert {f"reporting/{name}.py" for name in ("rules", "metrics", "reports")} <= found
     assert {"datasets/canonical.py", "datasets/streaming.py", "seeding.py"} <= found
-    assert not found & {f"training/{name}.py" for name in ("progress", "locks")}
+    assert not found & {"training/progress.py", "locks.py"}
     assert not {name for name in found if name.startswith(("methods", "analysis", "figures"))}
 
 

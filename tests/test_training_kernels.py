@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from medcoreset import device
 from medcoreset.datasets import canonical
-from medcoreset.training import device
 from tests.training_cases import content, digits
 
 

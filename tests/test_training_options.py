@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from medcoreset.commands.flags import training_flags
 from medcoreset.errors import UserError
+from medcoreset.reporting.rules import RULES, possible
 from medcoreset.training.options import TrainingOptions, as_flags
-from medcoreset.training.reporting import RULES, possible
 
 
 def parsed(text: str) -> TrainingOptions:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from medcoreset.device import arithmetic
 from medcoreset.errors import UserError
 from medcoreset.networks.factory import build
+from medcoreset.reporting.metrics import evaluate
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
-from medcoreset.training.device import arithmetic
 from medcoreset.training.loop import Subset, Training
-from medcoreset.training.metrics import evaluate
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress

@@ -16,10 +16,10 @@ ASIDE = {
         "cost.py",
         "datasets/download.py",
         "errors.py",
+        "locks.py",
         "provenance.py",
         "reading.py",
         "sources.py",
-        "training/locks.py",
         "training/progress.py",
         "training/sources.py",
     )

@@ -14,7 +14,7 @@ from medcoreset.analysis.aggregate import Choice
 from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Findings, is_better
 from medcoreset.analysis.variance import seeds_for
 from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
-from medcoreset.training.reporting import RULES
+from medcoreset.reporting.rules import RULES
 
 PAGE_COLUMNS = 10
 """Columns that fit a page; LaTeX gets more of them as several tables."""

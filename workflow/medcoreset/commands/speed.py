@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Measure a few training steps of NETWORK on images made up for it."""
     options = TrainingOptions(precision=precision, channels=0)
-    from medcoreset.training.device import resolve
+    from medcoreset.device import resolve
     from medcoreset.training.speed import measure
 
     place = resolve(device, threads)

@@ -195,7 +195,7 @@ class Evidence:
         # Here, since most methods do without torch, which takes seconds to start.
         import torch
 
-        from medcoreset.training.device import resolve
+        from medcoreset.device import resolve
 
         device = resolve(self.device, self.threads)
         return torch.as_tensor(np.array(self[name], dtype=np.float64), device=device)

@@ -30,8 +30,8 @@ def _last_layer(source: Source) -> np.ndarray:
 
 
 def _all_layers(source: Source) -> np.ndarray:
+    from medcoreset.device import resolve
     from medcoreset.evidence import sample_gradients, surrogate
-    from medcoreset.training.device import resolve
 
     folder, dataset, device, threads = source
     trained = surrogate.load(folder, dataset, resolve(device, threads))

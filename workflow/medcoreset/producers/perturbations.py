@@ -14,8 +14,8 @@ def perturbations(
     max_iterations: Annotated[int, Range(1), "Steps of the search for a perturbation."] = 50,
 ) -> np.ndarray:
     """Compute the squared L2 norm of DeepFool's perturbation of each training sample, (N,)."""
+    from medcoreset.device import resolve
     from medcoreset.evidence import perturbations, surrogate
-    from medcoreset.training.device import resolve
 
     folder, dataset, device, threads = source
     trained = surrogate.load(folder, dataset, resolve(device, threads))

@@ -17,11 +17,11 @@ from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
 from medcoreset.methods.eva import WINDOW_STARTS, CountFrom, first_epoch
 from medcoreset.plan import FULL, NO_SURROGATE
+from medcoreset.reporting.rules import RULES
 from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
 from medcoreset.study.schema import ROOT, schema, typed, validated
 from medcoreset.training.options import TrainingOptions
-from medcoreset.training.reporting import RULES
 
 ROW = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 RESERVED = (FULL, NO_SURROGATE)

@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from medcoreset import seeding
 from medcoreset.errors import UserError
+from medcoreset.reporting.reports import Reports
+from medcoreset.reporting.rules import possible
 from medcoreset.training import evaluation, optimizer
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_order
@@ -19,7 +21,6 @@ from medcoreset.training.dynamics import Recorder
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
-from medcoreset.training.reporting import possible
 from medcoreset.training.schedule import SMALLEST_BATCH, learning_rate, plan
 
 
@@ -72,7 +73,7 @@ class Training:
             {"val": data.val, "test": data.test} if len(data.val) else {"test": data.test}
         )
         labels = {name: split.labels.cpu().numpy() for name, split in self.evaluated.items()}
-        self.reports = evaluation.Reports(subset.streams, possible(has_val="val" in labels), labels)
+        self.reports = Reports(subset.streams, possible(has_val="val" in labels), labels)
         self.history: list[dict[str, float]] = []
         self.logits: dict[str, Tensor] = {}
         self.epoch = self.step = 0

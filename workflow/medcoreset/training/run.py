@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from medcoreset import seeding
+from medcoreset import device, seeding
 from medcoreset.atomic import replacing, write_json, write_npz
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError, say
 from medcoreset.identity import digest
+from medcoreset.locks import sole
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
-from medcoreset.training import coreset, device
+from medcoreset.training import coreset
 from medcoreset.training.checkpoint import (
     Checkpoint,
     Interruption,
@@ -32,7 +33,6 @@ from medcoreset.training.checkpoint import (
 )
 from medcoreset.training.data import Data, resident
 from medcoreset.training.dynamics import Recorder
-from medcoreset.training.locks import sole
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from medcoreset import device as devices
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.networks.factory import build
-from medcoreset.training import device as devices
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Data, resident
 from medcoreset.training.loop import Subset, Training

@@ -16,7 +16,7 @@ from torch import nn
 
 from medcoreset import __version__
 from medcoreset.errors import UserError
-from medcoreset.training.locks import claim
+from medcoreset.locks import claim
 
 JOBS_PER_GPU = "MEDCORESET_JOBS_PER_GPU"
 
