@@ -9,7 +9,9 @@ from medcoreset import cost
 from medcoreset.analysis.costs import costs
 from medcoreset.atomic import write_json
 from medcoreset.errors import UserError
-from medcoreset.plan import Plan
+from medcoreset.figures import cost as figure
+from medcoreset.figures import style
+from medcoreset.plan import FULL, Plan
 from tests.small_study import RATES, save_plan, write_study
 
 
@@ -58,6 +60,16 @@ def test_a_row_adds_up_its_stages(plan):
     assert eva["share"] == pytest.approx(eva["total_s"] / 11)
     assert random["total_s"] == pytest.approx(4 + random["training_s"])
     assert random[["surrogate_s", "evidence_s", "score_s"]].isna().all()
+
+
+def test_without_the_full_set_there_is_no_share(plan):
+    runs = tuple(run for run in plan.runs if run.method != FULL)
+    rows = costs(replace(plan, runs=runs))
+    assert rows[["full_s", "share"]].isna().all(axis=None)
+    with style.context():
+        axes = figure.draw(plan, rows).axes
+    labels = {line.get_label() for ax in axes for line in ax.lines}
+    assert "Full training" not in labels
 
 
 def test_candidates_add_up_and_surrogates_are_averaged(plan, tmp_path):

@@ -120,8 +120,9 @@ def check_figure(figure: str, rows: dict[str, methods.Method], has_table: bool) 
     """Raise a UserError for a figure that the experiment's rows cannot give."""
     needs = FIGURES[figure]
     if needs & {"table", "runs"} and not has_table:
+        source = "a table" if "table" in needs else "trained networks"
         raise UserError(
-            f"figures: {figure} is drawn from trained networks, so networks, seeds and rows are needed"
+            f"figures: {figure} is drawn from {source}, so networks, seeds and rows are needed"
         )
     scored = any(method.ranks and method.uses_surrogate for method in rows.values())
     if needs & {"scores"} and "windows" not in needs and not scored:
