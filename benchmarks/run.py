@@ -1,6 +1,6 @@
 """Measure the engine beside the field's plain loop: `make benchmark`, or one section of it.
 
-    python benchmarks/run.py [step recording peak start evidence imagenet] [--threads 2]
+    python benchmarks/run.py [step recording allocator peak start evidence imagenet] [--threads 2]
 
 Prints a table and writes it to benchmarks/results/MACHINE.csv, where a section that is measured
 again replaces its rows. The machine should do nothing else meanwhile.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-SECTIONS = ("step", "recording", "peak", "start", "evidence", "imagenet")
+SECTIONS = ("step", "recording", "allocator", "peak", "start", "evidence", "imagenet")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -38,6 +38,7 @@ def main(
 ) -> None:
     """Measure the named sections, all of them by default."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    import allocator
     import clock
     import evidence
     import start
@@ -51,6 +52,7 @@ def main(
     measurements = {
         "step": lambda: steps.against_reference(device, rounds),
         "recording": lambda: steps.recording(device, rounds),
+        "allocator": lambda: allocator.kept(rounds),
         "peak": lambda: start.peak(device),
         "start": lambda: start.job(device),
         "evidence": evidence.organ_a,

@@ -1,11 +1,16 @@
-"""A number is the same, bit for bit, on the same kernels, and metrics.json says on which it was."""
+"""A number is the same, bit for bit, on the same kernels, and metrics.json says on which it was.
+
+And the memory of a job, which it keeps between the steps.
+"""
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from medcoreset import device
@@ -46,3 +51,32 @@ def test_metrics_tell_the_kernels_of_each_seed(tmp_path):
         assert of_seed["instructions"] != usual["instructions"], "torch can do without AVX"
         for equal in ("cpu", "extensions", "onednn", "blas"):
             assert of_seed[equal] == usual[equal]
+
+
+FAULTS = """
+import resource, torch
+from medcoreset.training.device import resolve
+
+resolve("cpu", 1)
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def step():
+    kept = [torch.ones(2**18) for _ in range(32)]
+
+for _ in range(5):
+    step()
+before = faults()
+for _ in range(10):
+    step()
+print((faults() - before) / 10)
+"""
+"""Prints the page faults of a step that takes, fills and frees 32 blocks of 1 MiB, 8192 pages."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries stay as they are")
+def test_a_job_keeps_the_memory_that_it_frees():
+    command = [sys.executable, "-c", FAULTS]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 100
