@@ -49,7 +49,7 @@ def measure(network: str, size: int, batch: int, batches: int, keep: bool) -> di
     import torch
 
     from engine import Engine, images
-    from medcoreset.training.device import keep_freed_memory
+    from medcoreset.device import keep_freed_memory
 
     torch.set_num_threads(1)
     if keep:
