@@ -61,6 +61,7 @@ wildcard_constraints:
     rate=r"[0-9.e-]+",
     balance=r"(?:\+balance=(?:global|class))?",
     seeds=r"[0-9a-fx,-]+",
+    trainings=r"(?:\+trainings=[0-9]+)?",
     experiment=r"[^/]+",
     digest=r"[0-9a-f]+",
 

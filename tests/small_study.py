@@ -157,7 +157,12 @@ def _dataset(plan: dict, dataset: canonical.Dataset, folder: Path) -> None:
                 for column in ("clean:published", "clean"):
                     own = {} if method in scores else {"surrogate": NO_SURROGATE}
                     run = {**place, **own, "variant": method, "rate": rate, "network": network}
-                    run |= {"seeds": list(SEEDS), "column": column, "method": method}
+                    run |= {
+                        "seeds": list(SEEDS),
+                        "trainings": 1,
+                        "column": column,
+                        "method": method,
+                    }
                     plan["runs"].append(
                         {**run, "metrics": str(path), "coresets": coresets, "balance": ""}
                     )

@@ -66,7 +66,7 @@ def cell(table: pd.DataFrame, **where: object) -> pd.Series:
 
 def trainings(n: int) -> Design:
     """Return the design of `n` trainings with one surrogate."""
-    return Design.of(pd.MultiIndex.from_tuples([(0.0, seed) for seed in range(n)]))
+    return Design.of(pd.MultiIndex.from_tuples([(0.0, seed, seed) for seed in range(n)]))
 
 
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=8))
@@ -610,5 +610,28 @@ def test_crossed_surrogates_have_the_error_of_both(study, tmp_path, papers):
     assert of_all["se"] == pytest.approx(of_one["se"])
     assert of_all["df"] == pytest.approx(of_one["df"])
     text = layout(tables.markdown, plan, tmp_path, papers)
-    assert "Every seed is trained with the coresets of several surrogates" in text
+    assert "Deviations and differences are of all that the runs repeat together" in text
     assert "surrogate 0.00" in text
+
+
+def test_several_trainings_of_a_coreset_tell_selection_from_training(study, tmp_path, papers):
+    """Of three values a coreset's second training takes the next one's."""
+    plan = copy.deepcopy(study)
+    for number, run in enumerate(plan["runs"]):
+        whole = json.loads(Path(run["metrics"]).read_text())
+        first = [whole["seeds"][str(seed)] for seed in SEEDS]
+        again = {str(1000 + seed): first[(seed + 1) % 3] for seed in SEEDS}
+        path = tmp_path / str(number) / "metrics.json"
+        write_json(path, whole | {"seeds": whole["seeds"] | again})
+        run |= {"metrics": str(path), "trainings": 2}
+    table = table_of(plan, tmp_path, papers)
+    at = {"method": "eva", "dataset": "digits", "rate": 0.05, "protocol": "clean"}
+    found, alone = cell(table, **at), cell(table_of(study, tmp_path, papers), **at)
+    assert found["n"] == 6
+    assert found["mean"] == pytest.approx(alone["mean"])
+    # A coreset's mean of two neighbours has a quarter of the variance of their sum.
+    rates = {"runs": 6, "coresets": 3}
+    assert found["se"] == pytest.approx(alone["std"] / 2 / np.sqrt(rates["coresets"]))
+    assert found["df"] == 2
+    text = layout(tables.markdown, plan, tmp_path, papers)
+    assert "selection 0.00, training" in text

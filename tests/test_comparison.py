@@ -22,6 +22,7 @@ def runs(values: dict[str, np.ndarray], **place) -> list[dict]:
             "surrogate": "none" if array.ndim == 1 else "net",
             "surrogate_seed": np.nan if array.ndim == 1 else s,
             "method": method,
+            "selection_seed": seed,
             "seed": seed,
             "value": value,
             "samples": 500,

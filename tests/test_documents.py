@@ -75,9 +75,9 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path, content):
 def test_values_take_the_types_of_the_schema():
     content = {"title": "T", "datasets": ["digits"], "protocols": ["clean"], "methods": {}}
     content |= {"networks": ["lenet"], "rates": [1.0], "seeds": [3.0, 1], "full": "no"}
-    content["surrogate"] = {"network": "lenet", "epochs": [2.0], "seed": 7.0}
+    content["surrogate"] = {"network": "lenet", "epochs": [2.0], "seeds": [7.0]}
     found = validated(content, "experiment", "my.yaml")
-    seeds = [*found["seeds"], *found["surrogate"]["epochs"], found["surrogate"]["seed"]]
+    seeds = [*found["seeds"], *found["surrogate"]["epochs"], *found["surrogate"]["seeds"]]
     assert seeds == [3, 1, 2, 7]
     assert all(type(seed) is int for seed in seeds)
     assert found["full"] is False

@@ -56,6 +56,7 @@ DARK = {"protocols": ["dark"]}
             {"methods": {"grand": {}}, "surrogate": {"network": "lenet", "seeds": [5, 2005]}},
             ["surrogate.seeds", "5 and 2005", "methods.grand"],
         ),
+        ({"seeds": [1, 1001], "trainings": 2}, ["seeds: 1 and 1001", "trainings"]),
         ({"methods": {"glister": {}}, "datasets": ["cifar10+val=0"]}, ["glister", "validation"]),
         ({"figures": ["score_distribution"]}, ["score_distribution", "none that scores"]),
         ({"figures": ["gallery"]}, ["gallery", "none that scores"]),

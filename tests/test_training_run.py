@@ -112,6 +112,19 @@ def test_seeds_differ_in_initialisation_and_order(tmp_path):
     assert not np.allclose(logits[0], logits[1])
 
 
+def test_several_trainings_of_a_coreset_differ_in_their_seeds(tmp_path):
+    one = job(tmp_path, digits(), epochs=1)
+    folder = coresets(tmp_path / "coresets", digits(), seeds=[0, 1], size=60)
+    train_coresets(one, [0, 1], folder, trainings=2)
+    found = metrics(one.out)
+    assert list(found["seeds"]) == ["0", "1", "1000", "1001"]
+    of = found["coreset_sha256"]
+    assert (of["0"], of["1"]) == (of["1000"], of["1001"])
+    assert of["0"] != of["1"]
+    logits = np.load(one.out / "predictions.npz")["test_logits"]
+    assert len({each.tobytes() for each in logits}) == 4
+
+
 def test_no_retraining_is_the_surrogate_of_its_seed(tmp_path):
     """Nor of any other small seed: the full training set's network is another one."""
     surrogate = job(tmp_path, digits(), epochs=0)

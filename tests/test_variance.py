@@ -1,5 +1,7 @@
 """Variance components, the intervals that follow, and intervals within 0–100 %."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,12 +15,24 @@ test_set.__test__ = False
 
 
 def units(*counts: int) -> pd.MultiIndex:
-    return pd.MultiIndex.from_product([range(count) for count in counts])
+    """Of two counts, a selection for each training; of three, several trainings for each selection."""
+    return with_selections(itertools.product(*map(range, counts)))
+
+
+def with_selections(units) -> pd.MultiIndex:
+    return pd.MultiIndex.from_tuples(
+        [(s, *rest, t) if rest else (s, t, t) for s, *rest, t in units]
+    )
 
 
 def own_seeds(surrogates: int, seeds: int) -> pd.MultiIndex:
-    return pd.MultiIndex.from_tuples(
-        [(s, seeds * s + t) for s in range(surrogates) for t in range(seeds)]
+    return with_selections((s, seeds * s + t) for s in range(surrogates) for t in range(seeds))
+
+
+def paired(surrogates: int, trainings: int) -> pd.MultiIndex:
+    """A selection for each surrogate, and several trainings for each."""
+    return with_selections(
+        (s, s, 1000 * t + s) for s in range(surrogates) for t in range(trainings)
     )
 
 
@@ -33,6 +47,7 @@ def own_seeds(surrogates: int, seeds: int) -> pd.MultiIndex:
         (own_seeds(3, 4), "nested", ["surrogate", "training"]),
         (units(3, 2, 2), "nested", ["surrogate", "selection", "training"]),
         (units(1, 3, 2), "nested", ["selection", "training"]),
+        (paired(4, 2), "nested", ["surrogate", "training"]),
         (units(3, 4)[:-1], "unbalanced", ["surrogate", "training", "residual"]),
     ],
 )
@@ -46,7 +61,7 @@ def test_the_design_is_found_in_the_seeds(index, design, sources):
 
 
 def test_without_a_surrogate_only_the_training_varies():
-    index = pd.MultiIndex.from_tuples([(np.nan, 0), (np.nan, 1), (np.nan, 2)])
+    index = pd.MultiIndex.from_tuples([(np.nan, 0, 0), (np.nan, 1, 1), (np.nan, 2, 2)])
     found = spread(pd.Series([1.0, 2.0, 6.0], index))
     assert (found.design, found.components) == ("shared", {"training": 7.0})
 

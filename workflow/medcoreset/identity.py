@@ -59,7 +59,14 @@ def digest(content: Any) -> str:
 
 
 APART = 1000
-"""Seeds from one to the next of the surrogates that a method averages over."""
+
+
+def beside(seed: int, count: int) -> list[int]:
+    """Return `count` seeds of what is repeated for one seed, that one first.
+
+    They lie so far apart that those of neighbouring seeds are others.
+    """
+    return [seed + i * APART for i in range(count)]
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,5 @@ class Surrogate:
         return f"{self.model}+seed={self.seed}"
 
     def beside(self, count: int) -> list[Self]:
-        """Return `count` surrogates that differ in their seeds alone, this one first.
-
-        Their seeds lie so far apart that those of neighbouring surrogates are others: averages over
-        them share no surrogate.
-        """
-        return [replace(self, seed=self.seed + i * APART) for i in range(count)]
+        """Return `count` surrogates that differ in their seeds alone, this one first."""
+        return [replace(self, seed=seed) for seed in beside(self.seed, count)]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from medcoreset.identity import Surrogate
+from medcoreset.identity import Surrogate, beside
 from medcoreset.reading import file_of, read_json
 
 FULL = "full"
@@ -45,14 +45,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Run(Place):
-    """One coreset specification and the network trained on it, with all its seeds."""
+    """One coreset specification and the network trained on it, with all its seeds.
+
+    A seed is a coreset, of which so many networks are trained as `trainings` says.
+    """
 
     variant: str
     rate: float
     network: str
     seeds: tuple[int, ...]
+    trainings: int
     balance: str
     """`+balance=global` or `+balance=class` where that is not the protocol's, else ""."""
+
+    @property
+    def trained(self) -> dict[int, int]:
+        """The seed of each training, and that of the coreset that it is of."""
+        return {each: seed for seed in self.seeds for each in beside(seed, self.trainings)}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Networks trained on coresets, all seeds of one coreset specification in one job.
 
 input:  results/data/DATASET.npz, the coresets (none for the full training set)
-output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/NETWORK/SEEDS/: metrics.json, predictions.npz
+output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/NETWORK/SEEDS[+trainings=T]/: metrics.json, predictions.npz
 """
 
 
@@ -14,7 +14,7 @@ rule train_network:
         predictions=study.path(f"{results.RUN}/predictions.npz"),
     log:
         study.path(
-            "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}.log"
+            "logs/train_network/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}{trainings}.log"
         ),
     conda:
         "../../envs/training.yaml"
@@ -27,15 +27,15 @@ rule train_network:
         recipe=lambda wildcards: jobs.recipes.run(wildcards).flags,
         coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
-        seeds=lambda wildcards: jobs.seed_list(wildcards.seeds),
+        seeds=lambda wildcards: jobs.seed_flags(wildcards),
         device=study.config["device"],
         out=lambda wildcards, output: Path(output.metrics).parent,
     message:
         "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}{wildcards.balance}"
-        " ({wildcards.protocol}), seeds {wildcards.seeds}"
+        " ({wildcards.protocol}), seeds {wildcards.seeds}{wildcards.trainings}"
     shell:
         "python -m medcoreset train --dataset {input.dataset:q} {params.coresets}"
         " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
         " --method {wildcards.variant:q}{wildcards.balance:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
-        " --seeds {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"
+        " {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"
         " --out {params.out:q} > {log:q} 2>&1"

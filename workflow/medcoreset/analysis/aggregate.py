@@ -173,10 +173,11 @@ class _PerSeed:
         return cls(run, rule, labels, records, records[0]["reports"], metrics)
 
     @property
-    def units(self) -> list[tuple[float, int]]:
-        """What is repeated, `UNIT`: the surrogate's seed, NaN without a surrogate, and the training's."""
+    def units(self) -> list[tuple[float, int, int]]:
+        """What is repeated, `UNIT`; NaN stands for the surrogate's seed where there is no surrogate."""
         of = self.run.surrogate_seed
-        return [(math.nan if of is None else of, seed) for seed in self.labels]
+        of = math.nan if of is None else of
+        return [(of, self.run.trained[seed], seed) for seed in self.labels]
 
     def seeds(self, place: dict[str, Any]) -> list[dict[str, Any]]:
         """Return a line of `SEEDS` per metric and seed; one on which a metric is undefined has None."""
@@ -184,6 +185,7 @@ class _PerSeed:
             {
                 **place,
                 "surrogate_seed": self.run.surrogate_seed,
+                "selection_seed": self.run.trained[seed],
                 "seed": seed,
                 "metric": metric,
                 "value": value,
@@ -280,7 +282,7 @@ def _read(path: str | Path, columns: list[str], types: dict[str, type]) -> pd.Da
 
 
 def with_seeds(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with a column `seeds`: a cell's values, indexed (surrogate_seed, seed).
+    """Return the table with a column `seeds`: a cell's values, indexed by `UNIT`.
 
     A metric of which single runs are not kept has no values.
     """

@@ -18,7 +18,7 @@ from medcoreset.plan import FULL, NO_SURROGATE
 LEVEL = 0.05
 PAIRED = ["reference", "gain", "gain_se", "gain_low", "gain_high", "pairs", "p", "p_holm"]
 """Columns of a comparison with the reference row."""
-UNIT = ["surrogate_seed", "seed"]
+UNIT = ["surrogate_seed", "selection_seed", "seed"]
 MANY_PAIRS = 6
 """The least at which a signed-rank test can go below 5 %: its least p value is 2 / 2^n."""
 
@@ -37,7 +37,7 @@ def columns(seeds: pd.DataFrame, metric: str = "accuracy") -> Iterator[tuple[Col
     """Yield (column, values) per column: `values` has a pair's unit per line and a method per column.
 
     `seeds` has the columns dataset, protocol, surrogate, network, method, rate, surrogate_seed,
-    seed, metric, value. The full training set stands in every rate's column.
+    selection_seed, seed, metric, value. The full training set stands in every rate's column.
     """
     rows = seeds[seeds["metric"] == metric]
     for (dataset, protocol, network), part in rows.groupby(
@@ -58,23 +58,23 @@ def columns(seeds: pd.DataFrame, metric: str = "accuracy") -> Iterator[tuple[Col
                 yield column, align(found)
 
 
-Unit = tuple[float, float]
-"""A surrogate's seed, NaN without a surrogate, and a training's."""
+Unit = tuple[float, float, float]
+"""A surrogate's seed, NaN without a surrogate, a selection's, and a training's."""
 
 
 def align(rows: Mapping[str, Mapping[Unit, float]]) -> pd.DataFrame:
-    """Return rows, each of values by (surrogate_seed, seed), side by side: a line per unit of any.
+    """Return rows, each of values by `UNIT`, side by side: a line per unit of any.
 
-    The run of a row without a surrogate stands beside that of every surrogate with its training seed.
+    The run of a row without a surrogate stands beside that of every surrogate with its other seeds.
     """
     every = {unit for row in rows.values() for unit, _ in row.items()}
-    units = sorted((s, t) for s, t in every if s == s)
-    units = units or [(np.nan, t) for t in sorted({t for _, t in every})]
+    units = sorted(unit for unit in every if unit[0] == unit[0])
+    units = units or [(np.nan, *rest) for rest in sorted({rest for _, *rest in every})]
     found = {}
     for method, row in rows.items():
         values = dict(row.items())
-        free = {t: value for (s, t), value in values.items() if s != s}
-        found[method] = [values.get((s, t), free.get(t, np.nan)) for s, t in units]
+        free = {tuple(rest): value for (of, *rest), value in values.items() if of != of}
+        found[method] = [values.get(unit, free.get(unit[1:], np.nan)) for unit in units]
     return pd.DataFrame(found, index=pd.MultiIndex.from_tuples(units, names=UNIT), dtype=float)
 
 

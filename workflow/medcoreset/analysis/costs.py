@@ -9,8 +9,7 @@ import pandas as pd
 
 from medcoreset import cost
 from medcoreset.analysis.fit import Fit
-from medcoreset.identity import Surrogate
-from medcoreset.plan import FULL, NO_SURROGATE, Plan, Reported
+from medcoreset.plan import FULL, Plan, Reported
 from medcoreset.reading import file_of, read_json
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
@@ -69,10 +68,7 @@ class _Run:
 
 def _cell(run: Reported) -> tuple:
     """Return the row of the table that a run is of: surrogates of several seeds share one."""
-    model = run.surrogate
-    if model != NO_SURROGATE:
-        model = Surrogate.parse(model).model
-    return run.dataset, run.protocol, model, run.network, run.method, run.rate
+    return run.dataset, run.protocol, run.model, run.network, run.method, run.rate
 
 
 def _mean(surrogates: Iterable[Iterable[_Run]]) -> dict[str, float | int | str]:

@@ -24,18 +24,17 @@ class Fit:
     def __call__(self, run: Reported, metrics: dict[str, Any]) -> None:
         """Raise UserError if the content of `metrics.json` is not of `run`."""
         check_recipe(run.metrics, metrics["recipe"], run.recipe)
-        seeds = {str(seed) for seed in run.seeds}
-        if metrics["seeds"].keys() != seeds:
+        if metrics["seeds"].keys() != set(map(str, run.trained)):
             raise UserError(
                 f"{run.metrics} is of the seeds {', '.join(metrics['seeds'])}, the plan has "
-                f"{', '.join(map(str, run.seeds))}: {AGAIN}"
+                f"{', '.join(map(str, run.trained))}: {AGAIN}"
             )
         known = self._dataset(run.dataset)
         if known not in ("", metrics["run"]["dataset_sha256"]):
             raise UserError(f"{run.metrics} is of other data than {run.dataset} now is: {AGAIN}")
-        for seed in seeds if run.coresets else ():
-            path = Path(run.coresets, f"seed{seed}.npz")
-            if path.exists() and read_coreset(path).sha256 != metrics["coreset_sha256"][seed]:
+        for seed, selected in run.trained.items() if run.coresets else ():
+            path = Path(run.coresets, f"seed{selected}.npz")
+            if path.exists() and read_coreset(path).sha256 != metrics["coreset_sha256"][str(seed)]:
                 raise UserError(f"{run.metrics} is of another coreset than {path} now is: {AGAIN}")
 
     def _read_dataset(self, name: str) -> str:

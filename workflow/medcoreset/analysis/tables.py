@@ -205,8 +205,8 @@ def _varied(found: Findings) -> str:
     by_source = ", ".join(f"{name} {value:.2f}" for name, value in found.deviations.items())
     words = VARIED.get(
         found.designs,
-        "Every seed is trained with the coresets of several surrogates: deviations and differences are "
-        f"of both. Standard deviation by source, median over the cells: {by_source} points.",
+        "Deviations and differences are of all that the runs repeat together. By source, median standard "
+        f"deviation over the cells: {by_source} points.",
     )
     return (
         f"{words} The test images alone give an accuracy a standard error of "

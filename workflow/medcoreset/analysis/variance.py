@@ -17,7 +17,7 @@ from scipy.special import expit, logit, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 LEVELS = ("surrogate", "selection", "training")
-"""What an index (surrogate_seed[, selection_seed], seed) repeats."""
+"""What an index (surrogate_seed, selection_seed, seed) repeats."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ class Spread:
 
 
 def spread(values: pd.Series) -> Spread:
-    """Analyse runs, indexed (surrogate_seed[, selection_seed], seed), each combination once.
+    """Analyse runs, indexed (surrogate_seed, selection_seed, seed), each combination once.
 
-    Levels that do not vary are passed over. With selections, runs are taken as nested: trainings in
+    Levels that do not vary are passed over. So are selections of one training each, or one for each
+    surrogate: their variance is part of that one's. With selections, runs are taken as nested: trainings in
     selections in surrogates.
     """
     return Design.of(values.index).spread(values.to_numpy(dtype=float))
@@ -87,10 +88,13 @@ class Design:
 
     @classmethod
     def of(cls, index: pd.Index) -> "Design":
-        """Find the design of an index (surrogate_seed[, selection_seed], seed)."""
+        """Find the design of an index (surrogate_seed, selection_seed, seed)."""
         labels = index.to_frame(index=False)
-        labels.columns = list(LEVELS if labels.shape[1] == 3 else (LEVELS[0], LEVELS[2]))
+        labels.columns = list(LEVELS)
         varied = labels.loc[:, labels.nunique(dropna=False) > 1]
+        selections = len(labels[["surrogate", "selection"]].drop_duplicates())
+        if selections in (len(labels), labels["surrogate"].nunique(dropna=False)):
+            varied = varied.drop(columns="selection", errors="ignore")
         levels, runs = tuple(varied.columns), len(labels)
         order = (
             np.lexsort([labels[level] for level in reversed(levels)]) if levels else np.arange(1)

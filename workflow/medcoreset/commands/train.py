@@ -1,4 +1,4 @@
-"""Stage `train`: train a network on coresets, one run per seed, in one process."""
+"""Stage `train`: train a network on coresets, of all seeds in one process."""
 
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,13 @@ from medcoreset.training.options import TrainingOptions
 @click.command(cls=Stage)
 @job_flags
 @click.option("--seeds", required=True, metavar="0,1,2", help="seeds, one run each")
+@click.option(
+    "--trainings",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="networks per seed, on its coreset; the seed of each is 1000 more than that of the one before",
+)
 @click.option(
     "--coresets",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -33,6 +40,7 @@ def command(
     checkpoint_seconds: float,
     out: Path,
     seeds: str,
+    trainings: int,
     coresets: Path | None,
     surrogate: str,
     method: str,
@@ -62,4 +70,4 @@ def command(
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,
     )
-    train_coresets(job, numbers, coresets)
+    train_coresets(job, numbers, coresets, trainings)

@@ -379,6 +379,9 @@ class Study:
             raise UserError(f"{source}: neither networks with seeds nor figures, nothing to make")
         for table in experiment["published"]:
             _known(f"{source}: published", "published table", table, published_tables())
+        if experiment["seeds"]:
+            given = ("seeds", "trainings", experiment["seeds"], experiment["trainings"])
+            _checked(f"{source}", feasible.check_apart, *given)
         self._check_rows(experiment)
         rows = [*experiment["methods"], *(["full"] if experiment["full"] else [])]
         if experiment["reference"] not in (*rows, "random"):

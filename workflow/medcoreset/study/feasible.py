@@ -12,7 +12,7 @@ from medcoreset.datasets.facts import Facts
 from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES, ROWS
-from medcoreset.identity import APART
+from medcoreset.identity import APART, beside
 from medcoreset.seeding import LARGEST
 from medcoreset.selection.budget import expected_size
 from medcoreset.selection.windows import grid, window_pairs
@@ -102,17 +102,22 @@ def check_averaged(
     """Raise a UserError if a method averages over surrogates whose seeds are too large, or shared."""
     units = {name: option.range.unit for name, option in method.options.items()}
     counts = [value for name, value in options.items() if units[name] == "surrogates"]
-    reach = APART * (max(counts, default=1) - 1)
-    if max(seeds) + reach > LARGEST:
+    check_apart("surrogate.seeds", f"methods.{key}", seeds, max(counts, default=1))
+
+
+def check_apart(what: str, repeats: str, seeds: Sequence[int], count: int) -> None:
+    """Raise a UserError if seeds, of each of which `count` are made, are too large or meet."""
+    *_, farthest = beside(0, count)
+    if max(seeds) + farthest > LARGEST:
         raise UserError(
-            f"surrogate.seeds: {max(seeds)}, from which methods.{key} takes every {APART}th seed, "
-            f"{max(counts)} times, must be at most {LARGEST - reach}"
+            f"{what}: {max(seeds)}, of which {repeats} makes {count}, each {APART} on, must be at "
+            f"most {LARGEST - farthest}"
         )
     for seed, other in combinations(sorted(seeds), 2):
-        if (other - seed) % APART == 0 and other - seed <= reach:
+        if other in beside(seed, count):
             raise UserError(
-                f"surrogate.seeds: {seed} and {other} are no repetitions of methods.{key}, which "
-                f"takes every {APART}th seed, {max(counts)} times: both would use {other}"
+                f"{what}: {seed} and {other} are no repetitions, for of each {repeats} makes {count}, "
+                f"each {APART} on: both would use {other}"
             )
 
 

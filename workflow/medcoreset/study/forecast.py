@@ -153,7 +153,7 @@ def _of_run(study: Study, run: Run, known: Facts) -> list[Work]:
     balance = results.balance(run, protocol.balance)
     size = expected_size(run.rate, known.train, known.classes, protocol.rounding, balance)
     one = _work(run.dataset, run.network, size, known, protocol.training)
-    return [one] * len(run.seeds)
+    return [one] * len(run.trained)
 
 
 def _of_surrogate(study: Study, place: Place, known: Facts) -> Work:

@@ -213,6 +213,12 @@ class Jobs:
         """Return the seeds of a path component as a command takes them."""
         return ",".join(map(str, results.seeds_of(self.study, seeds)))
 
+    def seed_flags(self, wildcards: Any) -> str:
+        """Return the seeds of coresets, and how many networks are trained on each."""
+        trainings = results.trainings(wildcards)
+        more = f" --trainings {trainings}" if trainings > 1 else ""
+        return f"--seeds {self.seed_list(wildcards.seeds)}{more}"
+
     def table_flags(self, wildcards: Any, figure: str) -> str:
         """Return the table and single runs that a figure is drawn from, if it is."""
         files = {"table": results.table, "seeds": results.seeds}

@@ -27,6 +27,7 @@ from medcoreset.training.options import TrainingOptions
 EPOCHS = 12
 """Epochs of a training, unless the study has fewer."""
 SEEDS = 2
+TRAININGS = 2
 SURROGATES = 2
 """Surrogates that a method averages over, where it averages over several."""
 ITERATIONS = 50
@@ -136,6 +137,7 @@ class Rehearsal(Study):
                 "methods": {key: _row(row, lengths) for key, row in content["methods"].items()},
                 "rates": sorted({min(rates), max(rates)}) if rates else [],
                 "seeds": content["seeds"][:SEEDS],
+                "trainings": min(content["trainings"], TRAININGS),
             },
         )
 

@@ -24,7 +24,7 @@ EVIDENCE = "evidence/{dataset}/{protocol}/{surrogate}/{variant}"
 SCORES = "scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
 WINDOWS = "windows/{dataset}/{protocol}/{surrogate}.npz"
 CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{seeds}"
-RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}"
+RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}{trainings}"
 EXPERIMENT = "experiments/{experiment}"
 PLAN = EXPERIMENT + "/plan.{digest}.json"
 SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
@@ -51,6 +51,7 @@ def path(study: Study, pattern: str, of: Place) -> str:
     parts = dict(vars(of))
     if isinstance(of, Run):
         parts |= {"rate": identity.text(of.rate), "seeds": format_seeds(of.seeds)}
+        parts["trainings"] = f"+trainings={of.trainings}" if of.trainings > 1 else ""
     return study.path(pattern).format(**parts)
 
 
@@ -90,7 +91,8 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
             for network in experiment["networks"]:
                 if experiment["full"]:
                     seeds = experiment.seeds_with(NO_SURROGATE)
-                    run = Run(dataset, protocol.name, NO_SURROGATE, FULL, 1.0, network, seeds, "")
+                    place = (dataset, protocol.name, NO_SURROGATE)
+                    run = Run(*place, FULL, 1.0, network, seeds, trainings=1, balance="")
                     yield column, FULL, run
                 for key in experiment["methods"]:
                     for surrogate in study.surrogates_of(experiment, key, protocol) or [
@@ -108,6 +110,7 @@ def cells(study: Study, experiment: Experiment) -> Iterator[Cell]:
                                     float(rate),
                                     network,
                                     experiment.seeds_with(surrogate),
+                                    experiment["trainings"],
                                     study.own_balance(experiment, key, protocol),
                                 )
                                 yield column, key, run
@@ -183,6 +186,11 @@ def selected_from(run: Selected) -> str:
 def balance(run: Selected, usual: str) -> str:
     """Return whether a coreset's budget is one for all or one per class, as is `usual` if it is silent."""
     return identity.split(run.balance, "balance")[1].get("balance", usual)
+
+
+def trainings(run: Any) -> int:
+    """Return how many networks are trained on each coreset of the wildcards of a job."""
+    return int(identity.split(run.trainings, "trainings")[1].get("trainings", 1))
 
 
 def outputs(study: Study, experiment: Experiment) -> set[str]:

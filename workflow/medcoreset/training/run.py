@@ -16,7 +16,7 @@ from medcoreset import device, seeding
 from medcoreset.atomic import replacing, write_json, write_npz
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError, say
-from medcoreset.identity import digest
+from medcoreset.identity import beside, digest
 from medcoreset.locks import sole
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
@@ -102,8 +102,8 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         shutil.rmtree(bench.state)
 
 
-def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
-    """Train one network per seed, on its coreset or on the full training set, and report them.
+def train_coresets(job: Job, seeds: list[int], coresets: Path | None, trainings: int = 1) -> None:
+    """Train networks, `trainings` per seed, on its coreset or the full training set, and report them.
 
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
     for that the results of finished seeds are kept beside the outputs.
@@ -113,6 +113,11 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None) -> None:
             subsets = coreset.whole(seeds, bench.dataset)
         else:
             subsets = coreset.read(coresets, seeds, bench.dataset, "".join(job.expects[1:]))
+        subsets = [
+            replace(subset, seed=seed)
+            for subset in subsets
+            for seed in beside(subset.seed, trainings)
+        ]
         results = []
         for subset in subsets:
             identity = bench.identity(subset)
