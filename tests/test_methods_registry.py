@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.identity import pairs
-from medcoreset.methods import listing, variants
-from medcoreset.methods.registry import METHODS, picking, ranking, selecting
+from medcoreset.methods import variants
+from medcoreset.methods.registry import picking, ranking, selecting
 from medcoreset.options import Range, options_of
 
 EVA = {
@@ -24,22 +24,6 @@ EVA = {
     "windows": "dual",
     "keep": "highest",
 }
-
-
-def test_every_method_of_eva_is_there():
-    known = {"random", "forgetting", "entropy", "el2n", "aum", "ccs", "eva"}
-    assert known <= set(METHODS)
-
-
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_a_method_says_what_it_is(name):
-    method = methods.get(name)
-    assert method.source.stem == name
-    assert method.summary.endswith(".")
-    assert (method.score is None) != (method.select is None)
-    assert method.parse_options({}) == method.defaults()
-    assert name in listing.as_text()
-    assert f"`{name}`" in listing.as_markdown()
 
 
 def test_options_and_defaults():

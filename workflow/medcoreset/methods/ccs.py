@@ -14,6 +14,7 @@ from medcoreset.options import Range
     scores_of=aum,
     reference="Zheng et al., ICLR 2023, Algorithm 1",
     cost="O(T·N + N log N)",
+    drawn=True,
     departs="code of CCS returns too few samples when α + β > 1 or scores are constant",
 )
 def ccs(

@@ -41,10 +41,12 @@ class Method:
     `needs` names the arrays of evidence, or is a function of the options that returns their names.
     `options` are the parameters that the function has, `taken` by name, and those of the producers
     of the arrays; a parameter without a default is an option of a producer, which declares it.
-    `weighted` says whether it gives weights. `keep` says which end of the scores is kept first (None: `pick` decides), unless the
-    option of that name, which every ranking method has, says otherwise. `departs` says where
-    well-known public code computes something else. `check_epochs(epochs, **options)`, if set,
-    raises a UserError when the training dynamics are too short for the options.
+    `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
+    the order of the samples and the seed decide more than ties and the first pick. `keep` says which
+    end of the scores is kept first (None: `pick` decides), unless the option of that name, which
+    every ranking method has, says otherwise. `departs` says where well-known public code computes
+    something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
+    dynamics are too short for the options.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Method:
     taken: frozenset[str] = frozenset()
     balance: Balance = "global"
     weighted: bool = False
+    drawn: bool = False
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
     keep: Keep | None = None
