@@ -84,11 +84,52 @@ ABOUT = {"reference": "none", "cost": "O(1)"}
 
 
 def test_a_name_is_taken_once():
-    with pytest.raises(ValueError, match=r"two methods are named eva: .*eva\.py"):
+    line = r"test_methods_registry\.py: method eva: .*eva\.py has one of that name"
+    with pytest.raises(UserError, match=line):
 
         @ranking("eva", keep="highest", needs=(), **ABOUT)
         def score(evidence):
             """Score."""
+
+
+def silent(evidence): ...
+
+
+def unannotated(evidence, *, power=2.0):
+    """Score."""
+
+
+def of_no_type(evidence, *, power: list = ()):
+    """Score."""
+
+
+def without_default(evidence, *, power: float):
+    """Score."""
+
+
+@pytest.mark.parametrize(
+    ("score", "line"),
+    [
+        (silent, "silent has no docstring"),
+        (unannotated, "option power has no annotation"),
+        (of_no_type, "option power: .*list.* is none of int, float, bool and Literal"),
+        (without_default, "option power has no default"),
+    ],
+)
+def test_what_a_methods_file_lacks_is_one_line(score, line, monkeypatch):
+    monkeypatch.setattr("medcoreset.methods.registry.METHODS", {})
+    with pytest.raises(UserError, match=rf"test_methods_registry\.py: method mine: {line}"):
+        ranking("mine", keep="highest", needs=(), **ABOUT)(score)
+
+
+def test_needs_are_arrays_that_evidence_knows(monkeypatch):
+    monkeypatch.setattr("medcoreset.methods.registry.METHODS", {})
+    line = r"method mine: needs 'feature', no evidence \(known: labels, "
+    with pytest.raises(UserError, match=line):
+
+        @selecting("mine", needs=("feature",), **ABOUT)
+        def select(evidence, count, rng):
+            """Pick."""
 
 
 def test_methods_of_all_kinds_can_be_registered(monkeypatch):

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from medcoreset.errors import UserError
+from medcoreset.evidence.arrays import ARRAYS
 from medcoreset.options import Option, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
@@ -146,6 +147,7 @@ def picking(
         for base in METHODS.values():
             if base.score is scores_of:
                 fields.setdefault("needs", base.needed())
+        fields.setdefault("needs", ())
         _register(name, pick, score=scores_of, pick=pick, **fields)
         return pick
 
@@ -169,24 +171,39 @@ def selecting(
 
 
 def _register(name: str, function: Callable[..., Any], **fields: Any) -> None:
+    """Register a method; a UserError of one line names its file and what is wrong in it."""
     source = Path(inspect.getfile(function))
+    try:
+        METHODS[name] = _method(name, function, source, **fields)
+    except (TypeError, ValueError) as mistake:
+        raise UserError(f"{source}: method {name}: {mistake}") from None
+
+
+def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any) -> Method:
     if name in METHODS:
-        raise ValueError(f"two methods are named {name}: {METHODS[name].source} and {source}")
+        raise ValueError(f"{METHODS[name].source} has one of that name")
+    document = inspect.getdoc(function)
+    if not document:
+        raise ValueError(
+            f"{function.__name__} has no docstring, whose first line says what the method does"
+        )
     options = options_of(function)
-    needs = fields.get("needs", ())
+    needs = fields["needs"]
     arrays = needs(**_defaults(options)) if callable(needs) else needs
     for array in arrays:
+        if array not in ARRAYS:
+            raise ValueError(f"needs {array!r}, no evidence (known: {', '.join(ARRAYS)})")
         if array in PRODUCERS:
             options |= PRODUCERS[array].asked
     if keep := fields.get("keep"):
         options["keep"] = Option("keep", str, keep, get_args(Keep), help="the scores kept first")
     taken = taken_by(function)
     if undeclared := taken - set(options):
-        raise TypeError(f"method {name}: {', '.join(sorted(undeclared))} has no default")
-    METHODS[name] = Method(
+        raise ValueError(f"option {', '.join(sorted(undeclared))} has no default")
+    return Method(
         name=name,
         label=fields.pop("label", name),
-        summary=inspect.getdoc(function).partition("\n")[0],
+        summary=document.partition("\n")[0],
         options=options,
         taken=taken,
         source=source,
