@@ -101,4 +101,6 @@ def _random(array: Array, sizes: Mapping[str, int], rng: np.random.Generator) ->
         rows = rng.normal(size=(shape[0], 8))
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return 0.5 + 0.5 * rows @ rows.T
+    if array.kind == "logit":  # beyond 1, lest a few look like probabilities
+        return 3 + 2 * rng.normal(size=shape)
     return rng.normal(size=shape) if array.low < 0 else rng.gamma(2, size=shape)

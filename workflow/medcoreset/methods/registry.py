@@ -3,7 +3,8 @@
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
 - `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
   those of another method, and chooses by them in its own way.
-- `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking.
+- `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking, or
+  is given one: `select(evidence, scores, count, rng, *, options)`.
 
 None of them deals with class balance, ties, preselected samples or budgets: the driver in
 `selection/select.py` does, for all.
@@ -37,11 +38,12 @@ class Picks(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method. Exactly one of `score` (with or without `pick`) and `select` is set.
+    """A registered method: `score` alone, `score` with `pick` or `select`, or `select` alone.
 
     `needs` names the arrays of evidence, or is a function of the options that returns their names.
-    `options` are the parameters that the function has, `taken` by name, and those of the producers
-    of the arrays; a parameter without a default is an option of a producer, which declares it.
+    `options` are the parameters of its functions, by name `scored_with` (of `score`) and `picked_with`
+    (of `pick` or `select`), and those of the producers of the arrays; a parameter without a
+    default is an option of a producer, which declares it.
     `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
     the order of the samples and the seed decide more than ties and the first pick. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
@@ -58,7 +60,8 @@ class Method:
     needs: Needs
     options: dict[str, Option]
     source: Path
-    taken: frozenset[str] = frozenset()
+    scored_with: frozenset[str] = frozenset()
+    picked_with: frozenset[str] = frozenset()
     balance: Balance = "global"
     weighted: bool = False
     drawn: bool = False
@@ -99,15 +102,20 @@ class Method:
     @property
     def score_options(self) -> frozenset[str]:
         """Return the names of the options that the scores depend on, if there are scores."""
-        return frozenset(self.options) - {"keep"} - (self.taken if self.pick else frozenset())
+        return frozenset(self.options) - {"keep"} - (self.picked_with - self.scored_with)
 
     def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that the scores depend on."""
         return {name: value for name, value in options.items() if name in self.score_options}
 
+    def picking(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the options that `pick` or `select` takes."""
+        return {name: value for name, value in options.items() if name in self.picked_with}
+
     def passed(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the options that the method's function takes."""
-        return {name: value for name, value in options.items() if name in self.taken}
+        """Return those of the options that any of the method's functions takes."""
+        taken = self.scored_with | self.picked_with
+        return {name: value for name, value in options.items() if name in taken}
 
 
 METHODS: dict[str, Method] = {}
@@ -138,8 +146,9 @@ def picking(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register `pick(scores (n,), count, rng, *, options) -> positions (count,) or Picks`.
 
-    `scores_of(evidence) -> (N,) float64` gives the scores. If it is a ranking method, it is used
-    with its default options, and its needs need not be said again.
+    `scores_of(evidence, *, options) -> (N,) float64` gives the scores, and its options are the
+    method's too. If it is a ranking method, it is used with its default options, and its needs need
+    not be said again.
     """
 
     def decorate(pick: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,16 +164,24 @@ def picking(
 
 
 def selecting(
-    name: str, *, needs: Needs, reference: str, cost: str, **about: Any
+    name: str,
+    *,
+    needs: Needs,
+    reference: str,
+    cost: str,
+    scores_of: Callable[..., np.ndarray] | None = None,
+    **about: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register `select(evidence, count, rng, *, options) -> indices (count,) or Picks`.
 
-    The indices are distinct, in the order of picking, and begin with `evidence.preselected`.
+    The indices are distinct, in the order of picking, and begin with `evidence.preselected`. With
+    `scores_of`, as in `picking`, it is `select(evidence, scores (n,), count, rng, *, options)`: the
+    scores are of all samples, those of `evidence` are given.
     """
 
     def decorate(select: Callable[..., Any]) -> Callable[..., Any]:
         fields = {"needs": needs, "reference": reference, "cost": cost, **about}
-        _register(name, select, select=select, **fields)
+        _register(name, select, score=scores_of, select=select, **fields)
         return select
 
     return decorate
@@ -187,7 +204,10 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
         raise ValueError(
             f"{function.__name__} has no docstring, whose first line says what the method does"
         )
-    options = options_of(function)
+    score = fields.get("score")
+    # A ranking method is used as it is.
+    own_scores = score if score not in [base.score for base in METHODS.values()] else None
+    options = (options_of(own_scores) if own_scores else {}) | options_of(function)
     needs = fields["needs"]
     arrays = needs(**_defaults(options)) if callable(needs) else needs
     for array in arrays:
@@ -197,15 +217,17 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
             options |= PRODUCERS[array].asked
     if keep := fields.get("keep"):
         options["keep"] = Option("keep", str, keep, get_args(Keep), help="the scores kept first")
-    taken = taken_by(function)
-    if undeclared := taken - set(options):
+    scored_with = taken_by(own_scores) if own_scores else frozenset()
+    picked_with = frozenset() if function is score else taken_by(function)
+    if undeclared := (scored_with | picked_with) - set(options):
         raise ValueError(f"option {', '.join(sorted(undeclared))} has no default")
     return Method(
         name=name,
         label=fields.pop("label", name),
         summary=document.partition("\n")[0],
         options=options,
-        taken=taken,
+        scored_with=scored_with,
+        picked_with=picked_with,
         source=source,
         **fields,
     )

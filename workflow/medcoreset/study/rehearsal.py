@@ -153,7 +153,10 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
         unit: {name: value for name, value in options.items() if declared[name].range.unit == unit}
         for unit in ("epoch", "epochs", "surrogates")
     }
-    lengths = {name: _length(value, whole, short) for name, value in of_unit["epochs"].items()}
+    lengths = {
+        name: max(_length(value, whole, short), int(declared[name].range.low))
+        for name, value in of_unit["epochs"].items()
+    }
     surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
     before = max(of_unit["epochs"].values(), default=1)
     after = max(lengths.values(), default=1)
