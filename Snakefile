@@ -34,10 +34,18 @@ sys.path.insert(0, str(HERE / "workflow"))
 from medcoreset import cost, forkserver
 from medcoreset.atomic import check_writable
 from medcoreset.errors import UserError, say
-from medcoreset.study import configuration, forecast, rehearsal, results
-from medcoreset.study.jobs import Jobs, command_prefix, optional_flags, repeated_flag, share_gpus
 
 try:
+    # Methods are registered here, and a file of theirs may lack something.
+    from medcoreset.study import configuration, forecast, rehearsal, results
+    from medcoreset.study.jobs import (
+        Jobs,
+        command_prefix,
+        optional_flags,
+        repeated_flag,
+        share_gpus,
+    )
+
     study = configuration.load(config)
     if study.config["rehearse"]:
         study = rehearsal.of(study)

@@ -7,7 +7,6 @@ from medcoreset.evidence import Evidence, statistics
 from medcoreset.selection.select import Selection, select
 
 SUBMODULAR = ("facility_location", "graph_cut", "log_det")
-EVERY = (*SUBMODULAR, "craig", "gradmatch", "glister")
 
 
 def arrays_of(
@@ -50,14 +49,6 @@ def cosine_similarity(gradients: np.ndarray) -> np.ndarray:
     scale = np.outer(norms, norms)
     cosine = np.divide(gradients @ gradients.T, scale, out=np.zeros_like(scale), where=scale > 0)
     return 0.5 + 0.5 * cosine
-
-
-def permuted(arrays: dict[str, np.ndarray], order: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the arrays of the same training samples in another order, order[i] at i."""
-    return {
-        name: values if name.startswith("val_") else values[order]
-        for name, values in arrays.items()
-    }
 
 
 def choose(name: str, arrays: dict[str, np.ndarray], count: int, **how) -> Selection:

@@ -1,4 +1,4 @@
-"""Evidence of every kind that DeepCore's methods look at, of samples drawn at random."""
+"""A model's view of samples drawn at random, to check the formulas of DeepCore's methods with."""
 
 import numpy as np
 
@@ -7,10 +7,7 @@ from medcoreset.evidence import Evidence, statistics
 from medcoreset.seeding import generator
 from medcoreset.selection.select import Selection, select
 
-RANKINGS = ("least_confidence", "margin", "grand", "cal", "deepfool")
-GEOMETRIES = ("kcenter_greedy", "contextual_diversity", "herding")
 PER_MODEL = ("gradient_norms", "target_prob")
-EVERY = (*RANKINGS, *GEOMETRIES, "importance_sampling")
 
 
 def arrays_of(
@@ -41,14 +38,6 @@ def arrays_of(
 def evidence_of(n: int, **how: int) -> Evidence:
     """Return the evidence of `arrays_of`."""
     return Evidence(arrays_of(n, **how))
-
-
-def permuted(arrays: dict[str, np.ndarray], order: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the arrays of the same samples in another order, which has sample order[i] at i."""
-    return {
-        name: values[:, order] if name in PER_MODEL else values[order]
-        for name, values in arrays.items()
-    }
 
 
 def ranks(seed: int, n: int) -> np.ndarray:

@@ -12,10 +12,8 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.methods.dissimilarity import nearest
 from medcoreset.selection.select import select
-from tests import gradient_cases, method_cases
+from tests.any_evidence import arrays_of, ways
 from tests.elsewhere import Distant, Elsewhere
-
-COMPUTING = (*gradient_cases.EVERY, *method_cases.GEOMETRIES, "cal")
 
 
 @pytest.fixture(
@@ -41,12 +39,13 @@ def elsewhere() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("balance", ["class", "global"])
-@pytest.mark.parametrize("name", COMPUTING)
-def test_selections_do_not_depend_on_the_device(name, balance, away):
-    arrays = gradient_cases.arrays_of(90, size=20) | {"preselected": np.array([5, 9])}
-    here = select(methods.get(name), Evidence(arrays, device="cpu"), 40, balance=balance)
+@pytest.mark.parametrize("method", methods.METHODS.values(), ids=list(methods.METHODS))
+def test_selections_do_not_depend_on_the_device(method, balance, away):
+    # Made of features and outputs, from which the most is computed.
+    arrays = arrays_of(ways(method)[-1], 90) | {"preselected": np.array([5, 9])}
+    here = select(method, Evidence(arrays, device="cpu"), 40, balance=balance)
     with away:
-        there = select(methods.get(name), Evidence(arrays), 40, balance=balance)
+        there = select(method, Evidence(arrays), 40, balance=balance)
     np.testing.assert_array_equal(there.indices, here.indices)
     for ours, theirs in ((there.scores, here.scores), (there.weights, here.weights)):
         if theirs is not None:

@@ -13,9 +13,9 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence, checks, statistics
 from medcoreset.evidence.arrays import ARRAYS
 from medcoreset.selection.select import Selection, select
+from tests.any_evidence import options_for
 
 T, N, C = 12, 90, 3
-EPOCHS = {"el2n": {"epochs": 2}, "eva": {"early": 1, "late": 3, "length": 2}}
 
 
 def trained() -> dict[str, np.ndarray]:
@@ -47,7 +47,7 @@ def saved(form: str, arrays: dict[str, np.ndarray], folder: Path) -> Path:
 
 
 def selected(method: str, path: Path, **options) -> Selection:
-    given = EPOCHS.get(method, {}) | options
+    given = options_for(methods.get(method), T) | options
     return select(methods.get(method), Evidence.load(path), 9, options=given)
 
 
@@ -136,7 +136,9 @@ def test_right_evidence_in_any_layout_is_the_same(tmp_path, form, what, capfd):
     for method in ("el2n", "eva", "aum", "forgetting", "entropy", "herding", "grand", "deepfool"):
         found = selected(method, path)
         if what != "float16":
-            expected = select(methods.get(method), Evidence(ALL), 9, options=EPOCHS.get(method, {}))
+            expected = select(
+                methods.get(method), Evidence(ALL), 9, options=options_for(methods.get(method), T)
+            )
             np.testing.assert_array_equal(found.indices, expected.indices)
     assert capfd.readouterr().err == ""
 
@@ -204,7 +206,9 @@ def test_a_sample_without_any_record_is_named(tmp_path):
     mine = {"labels": ALL["labels"], "probs": ALL["probs"], "seen": seen}
     for method in ("forgetting", "el2n", "aum", "eva"):
         with pytest.raises(UserError, match="first that of sample 4"):
-            select(methods.get(method), Evidence(mine), 9, options=EPOCHS.get(method, {}))
+            select(
+                methods.get(method), Evidence(mine), 9, options=options_for(methods.get(method), T)
+            )
 
 
 def test_one_epoch_is_too_few_to_forget():
@@ -284,9 +288,11 @@ def dictionaries(draw: st.DrawFn) -> dict[str, np.ndarray]:
 
 def attempt(evidence: Evidence) -> None:
     """Select by every method: nothing but a selection or a UserError may come of it."""
-    for name, method in methods.METHODS.items():
+    for method in methods.METHODS.values():
         try:
-            found = select(method, evidence, max(len(evidence) // 2, 1), options=EPOCHS.get(name))
+            found = select(
+                method, evidence, max(len(evidence) // 2, 1), options=options_for(method, T)
+            )
         except UserError:
             continue
         assert len(set(found.indices)) == max(len(evidence) // 2, 1)

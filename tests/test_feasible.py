@@ -44,6 +44,14 @@ DARK = {"protocols": ["dark"]}
             {"methods": {"aum": {}}, "surrogate": {"network": "lenet", "epochs": 0}},
             ["methods.aum", "0 epochs"],
         ),
+        (
+            {
+                "methods": {"tdds": {}},
+                "datasets": ["cifar100"],
+                "surrogate": {"network": "lenet", "epochs": 200},
+            },
+            ["methods.tdds", "2,000 MB of cifar100", "probs_budget_mb is 256"],
+        ),
         ({"methods": {"aum": {"surrogate_epochs": [7]}}}, ["surrogate_epochs", "of 2 epochs"]),
         (
             {

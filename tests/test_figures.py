@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.lines import Line2D
 
+from medcoreset import methods
 from medcoreset.analysis import aggregate, comparison, published
 from medcoreset.commands.figure import command
 from medcoreset.errors import UserError
@@ -350,9 +352,15 @@ def test_pairs_of_images_are_of_the_classes_that_are_named(plans, tmp_path):
     assert all(name != other for name, other in zip(names[0], below[0], strict=True))
 
 
-def test_methods_without_a_colour_of_their_own_get_different_ones():
-    keys = ["eva", "mine", "yours"]
-    assert len({style.of_method(key, keys) for key in keys}) == 3
+def test_any_number_of_methods_and_rows_look_different(monkeypatch):
+    more = {f"method{i}": None for i in range(100)}
+    monkeypatch.setattr(style, "METHODS", methods.METHODS | more)
+    rows = [*methods.METHODS, *more, *(f"row{i}" for i in range(50))]
+    looks = [style.of_method(key, rows) for key in rows]
+    assert len(set(looks)) == len({color for color, _ in looks}) == len(rows)
+    assert all(marker in Line2D.markers for _, marker in looks)
+    # A method looks the same, whichever rows are beside it.
+    assert [style.of_method(key, [key]) for key in more] == looks[len(methods.METHODS) :][:100]
 
 
 def _lose_scores(plan: dict) -> tuple[str, str]:

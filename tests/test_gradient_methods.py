@@ -3,6 +3,8 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
+from medcoreset import methods
+from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence, statistics
 from medcoreset.evidence.gradients import Gradients
 from medcoreset.evidence.kernels import proximity
@@ -331,3 +333,39 @@ def test_gradmatch_that_matches_nothing_says_so_in_one_line(balance, capsys):
         assert len(set(found.indices) - set(np.argsort(-products)[:12])) <= 1
     choose("gradmatch", arrays, 12, balance=balance, options={"lam": 0})
     assert not capsys.readouterr().err
+
+
+# --- options
+
+
+@pytest.mark.parametrize("balance", ["class", "global"])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_weights_of_craig_count_who_is_represented(balance, copies):
+    arrays = arrays_of(40, classes=4, copies=copies)
+    for count in (2, 11, 40):
+        found = choose("craig", arrays, count, balance=balance)
+        represented = np.isin(arrays["labels"], arrays["labels"][found.indices])
+        assert found.weights.sum() == (40 if balance == "global" else represented.sum())
+
+
+def test_glister_needs_a_validation_set_unless_it_is_the_training_set():
+    arrays = {k: v for k, v in arrays_of(30).items() if not k.startswith("val_")}
+    with pytest.raises(UserError, match="val_features"):
+        choose("glister", arrays, 5)
+    assert len(choose("glister", arrays, 5, options={"validation": "train"}).indices) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "default"),
+    [
+        ("graph_cut", "lam", 1.0),
+        ("gradmatch", "lam", 1.0),
+        ("glister", "eta", 0.1),
+        ("glister", "validation", "val"),
+        ("log_det", "regularization", 1e-6),
+    ],
+)
+def test_options_and_their_defaults(name, option, default):
+    assert methods.parse_options(name, {})[option] == default
+    with pytest.raises(UserError, match=option):
+        methods.parse_options(name, {option: -1})

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.identity import pairs
-from medcoreset.methods import listing, variants
-from medcoreset.methods.registry import METHODS, picking, ranking, selecting
+from medcoreset.methods import variants
+from medcoreset.methods.registry import picking, ranking, selecting
 from medcoreset.options import Range, options_of
 
 EVA = {
@@ -24,22 +24,6 @@ EVA = {
     "windows": "dual",
     "keep": "highest",
 }
-
-
-def test_every_method_of_eva_is_there():
-    known = {"random", "forgetting", "entropy", "el2n", "aum", "ccs", "eva"}
-    assert known <= set(METHODS)
-
-
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_a_method_says_what_it_is(name):
-    method = methods.get(name)
-    assert method.source.stem == name
-    assert method.summary.endswith(".")
-    assert (method.score is None) != (method.select is None)
-    assert method.parse_options({}) == method.defaults()
-    assert name in listing.as_text()
-    assert f"`{name}`" in listing.as_markdown()
 
 
 def test_options_and_defaults():
@@ -100,11 +84,52 @@ ABOUT = {"reference": "none", "cost": "O(1)"}
 
 
 def test_a_name_is_taken_once():
-    with pytest.raises(ValueError, match=r"two methods are named eva: .*eva\.py"):
+    line = r"test_methods_registry\.py: method eva: .*eva\.py has one of that name"
+    with pytest.raises(UserError, match=line):
 
         @ranking("eva", keep="highest", needs=(), **ABOUT)
         def score(evidence):
             """Score."""
+
+
+def silent(evidence): ...
+
+
+def unannotated(evidence, *, power=2.0):
+    """Score."""
+
+
+def of_no_type(evidence, *, power: list = ()):
+    """Score."""
+
+
+def without_default(evidence, *, power: float):
+    """Score."""
+
+
+@pytest.mark.parametrize(
+    ("score", "line"),
+    [
+        (silent, "silent has no docstring"),
+        (unannotated, "option power has no annotation"),
+        (of_no_type, "option power: .*list.* is none of int, float, bool and Literal"),
+        (without_default, "option power has no default"),
+    ],
+)
+def test_what_a_methods_file_lacks_is_one_line(score, line, monkeypatch):
+    monkeypatch.setattr("medcoreset.methods.registry.METHODS", {})
+    with pytest.raises(UserError, match=rf"test_methods_registry\.py: method mine: {line}"):
+        ranking("mine", keep="highest", needs=(), **ABOUT)(score)
+
+
+def test_needs_are_arrays_that_evidence_knows(monkeypatch):
+    monkeypatch.setattr("medcoreset.methods.registry.METHODS", {})
+    line = r"method mine: needs 'feature', no evidence \(known: labels, "
+    with pytest.raises(UserError, match=line):
+
+        @selecting("mine", needs=("feature",), **ABOUT)
+        def select(evidence, count, rng):
+            """Pick."""
 
 
 def test_methods_of_all_kinds_can_be_registered(monkeypatch):

@@ -20,17 +20,6 @@ def test_equation_2(name, expected):
     assert choose(name, evidence, 1).indices == [1]
 
 
-@pytest.mark.parametrize("balance", ["class", "global"])
-@pytest.mark.parametrize("name", ["least_confidence", "margin", "entropy"])
-def test_the_most_uncertain_are_kept_balanced_or_not(name, balance):
-    evidence = evidence_of(100)
-    found = choose(name, evidence, 30, balance=balance)
-    for label in range(4) if balance == "class" else [None]:
-        members = np.flatnonzero((evidence["labels"] == label) | (label is None))
-        kept = np.isin(members, found.indices)
-        assert found.scores[members[kept]].min() >= found.scores[members[~kept]].max()
-
-
 @pytest.mark.parametrize("name", ["least_confidence", "margin"])
 def test_brute_force(name):
     evidence = evidence_of(50)

@@ -67,7 +67,7 @@ def test_windows_that_follow_each_other_still_do(early, gap, length, short):
         return
     options = methods.parse_options("eva", {"early": early, "late": late, "length": length})
     methods.get("eva").check_epochs(200, **options)
-    scaled = rehearsal._scaled("eva", options, 200, short)
+    scaled = rehearsal.scaled("eva", options, 200, short)
     methods.get("eva").check_epochs(short, **scaled)
     assert scaled["length"] == min(length, 2)
 
@@ -85,7 +85,7 @@ def test_windows_are_scaled_by_the_experiments_own_surrogate(tmp_path):
 
 def test_a_method_averages_over_fewer_surrogates():
     options = methods.parse_options("grand", {"models": 10})
-    assert rehearsal._scaled("grand", options, 10, 10)["models"] == 2
+    assert rehearsal.scaled("grand", options, 10, 10)["models"] == 2
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.SOURCES if "_" not in name])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcoreset import methods
@@ -16,9 +16,6 @@ from medcoreset.selection.budget import budget, class_budgets, expected_size, ne
 from medcoreset.selection.select import score, select
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
 from tests import oracles
-
-EVERY = ["random", "forgetting", "entropy", "el2n", "aum", "ccs", "eva"]
-SHORT = {"eva": {"early": 1, "late": 7, "length": 3}}
 
 
 def evidence_of(n: int, seed: int = 0, classes: int = 4, epochs: int = 12, **more) -> Evidence:
@@ -122,69 +119,7 @@ def test_class_budgets_are_hamiltons():
     np.testing.assert_array_equal(class_budgets([1, 1, 98], 2), [0, 0, 2])
 
 
-# --- what all methods owe
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    name=st.sampled_from(EVERY),
-    n=st.integers(2, 60),
-    balance=st.sampled_from(["global", "class"]),
-    seed=st.integers(0, 5),
-    data=st.data(),
-)
-def test_exactly_count_distinct_samples(name, n, balance, seed, data):
-    count = data.draw(st.integers(1, n))
-    preselected = data.draw(st.lists(st.integers(0, n - 1), unique=True, max_size=count))
-    evidence = evidence_of(n, seed, preselected=np.array(preselected, dtype=int))
-    method, options = methods.get(name), SHORT.get(name, {})
-    if name == "forgetting":
-        assume(len(set(method.score(evidence))) > 1)  # the counts of a few samples may be equal
-    selection = select(method, evidence, count, balance=balance, seed=seed, options=options)
-    assert selection.indices.dtype == np.int64
-    assert selection.indices.shape == (count,)
-    assert len(set(selection.indices.tolist())) == count
-    assert selection.indices.min() >= 0
-    assert selection.indices.max() < n
-    assert set(selection.indices[: len(preselected)].tolist()) == set(preselected)
-    if balance == "class" and not preselected:
-        labels = evidence["labels"]
-        expected = class_budgets(np.bincount(labels), count)
-        counts = np.bincount(labels[selection.indices], minlength=len(expected))
-        np.testing.assert_array_equal(counts, expected)
-    again = select(method, evidence, count, balance=balance, seed=seed, options=options)
-    np.testing.assert_array_equal(again.indices, selection.indices)
-
-
-@pytest.mark.parametrize("balance", ["global", "class"])
-@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva"])
-def test_permuting_the_samples_permutes_the_selection(name, balance):
-    method, options = methods.get(name), SHORT.get(name, {})
-    evidence = evidence_of(50)
-    order = np.random.default_rng(1).permutation(50)
-    ours = select(method, evidence, 20, balance=balance, options=options)
-    theirs = select(method, evidence.take(order), 20, balance=balance, options=options)
-    np.testing.assert_array_equal(order[theirs.indices], ours.indices)
-
-
-@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva", "forgetting"])
-def test_the_best_ranked_are_kept(name):
-    method, options = methods.get(name), SHORT.get(name, {})
-    selection = select(method, evidence_of(50), 20, options=options)
-    inside = selection.scores[selection.indices]
-    outside = np.delete(selection.scores, selection.indices)
-    assert (np.diff(inside) <= 0 if method.keep == "highest" else np.diff(inside) >= 0).all()
-    if method.keep == "highest":
-        assert inside.min() >= outside.max()
-    else:
-        assert inside.max() <= outside.min()
-
-
-@pytest.mark.parametrize("name", ["random", "ccs"])
-def test_seeds_draw_differently(name):
-    method, evidence = methods.get(name), evidence_of(60)
-    draws = [set(select(method, evidence, 20, seed=seed).indices.tolist()) for seed in range(3)]
-    assert draws[0] != draws[1] != draws[2] != draws[0]
+# --- the driver
 
 
 def test_ties_are_broken_by_seed_and_not_by_position():
@@ -308,14 +243,3 @@ def test_scores_of_pairs_are_those_of_eva(combine):
     for (early, late), scores in zip(pairs, every, strict=True):
         expected = eva(evidence, early=early, late=late, **options)
         np.testing.assert_array_equal(scores, expected)
-
-
-@pytest.mark.parametrize("name", ["entropy", "el2n", "aum", "eva"])
-def test_the_other_end_of_the_scores_can_be_kept(name):
-    method, evidence = methods.get(name), evidence_of(60)
-    options = dict(SHORT.get(name, {}))
-    usual = select(method, evidence, 60, options=options)
-    other = {"highest": "lowest", "lowest": "highest"}[method.keep]
-    kept = select(method, evidence, 60, options=options | {"keep": other})
-    np.testing.assert_array_equal(kept.scores, usual.scores)
-    np.testing.assert_array_equal(kept.scores[kept.indices], usual.scores[usual.indices][::-1])

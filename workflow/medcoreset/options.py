@@ -108,14 +108,19 @@ def taken_by(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
-    """Return the options of a function, which are its keyword-only parameters that have a default."""
+    """Return the options of a function, which are its keyword-only parameters that have a default.
+
+    Raises TypeError for one without an annotation, or with one that says no type of an option.
+    """
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
-    return {
-        name: _option(name, hints[name], parameter.default)
-        for name, parameter in parameters.items()
-        if name in taken_by(function) and parameter.default is not parameter.empty
-    }
+    found = {}
+    for name, parameter in parameters.items():
+        if name in taken_by(function) and parameter.default is not parameter.empty:
+            if name not in hints:
+                raise TypeError(f"option {name} has no annotation, which says what is allowed")
+            found[name] = _option(name, hints[name], parameter.default)
+    return found
 
 
 def _option(name: str, hint: Any, default: Any) -> Option:

@@ -63,6 +63,7 @@ _PROBABILITIES = (("probs", "labels"), ("log_probs", "labels"))
 # What an array can be made from, alternatives first to last. Gradients and similarity are implied
 # rather than made: the methods that use them need inner products only, not N × G or N × N numbers.
 RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "probs": (("log_probs",),),
     "error_norm": _PROBABILITIES,
     "margin": _PROBABILITIES,
     "target_prob": _PROBABILITIES,

@@ -221,8 +221,8 @@ class Evidence:
     ) -> np.ndarray:
         """Return `reduce` of a per-epoch statistic in epochs [start, stop), float64 (N,).
 
-        `reduce` maps values (K, B) of B samples to (B,); it is called for one block of samples
-        after the other, so that memory stays bounded. Epochs are 0-based here. A value that was not
+        `reduce` maps values (K, B) of B samples, or `probs` (K, B, C), to (B,); it is called for
+        one block of samples after the other, so that memory stays bounded. Epochs are 0-based here. A value that was not
         recorded is NaN, or 0 under `missing: zero` (but `correct`, which is no score, stays NaN).
         """
         self.require(statistic)
@@ -239,9 +239,8 @@ class Evidence:
         return found
 
     def _blocks(self, epochs: slice, statistic: str) -> Iterator[slice]:
-        width = (epochs.stop - epochs.start) * (
-            1 if statistic in self._arrays else self._sizes["C"]
-        )
+        one_each = statistic in self._arrays and ARRAYS[statistic].shape == ("T", "N")
+        width = (epochs.stop - epochs.start) * (1 if one_each else self._sizes["C"])
         size = max(1, BLOCK // max(1, width))
         for first in range(0, len(self), size):
             yield slice(first, min(first + size, len(self)))
@@ -267,7 +266,7 @@ class Evidence:
     def _derive(self, statistic: str, place: checks.Place, seen: np.ndarray | None) -> np.ndarray:
         source = self._source(statistic)
         logarithms, of_logits = source == "log_probs", statistic == "logit_margin"
-        block, labels = self._array(source)[place], self._arrays["labels"][place[1]]
+        block = self._array(source)[place]
         checked = source in self._checked
         # What was not seen may be anything, and a logarithm beyond float32 is as good as −∞.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -275,12 +274,16 @@ class Evidence:
             p = np.exp(values) if logarithms and not (checked and of_logits) else values
             if not checked:
                 checks.distributions(self.name, source, block, p, at=place, seen=seen)
+            if statistic == "probs":
+                return p
+            labels = self._arrays["labels"][place[1]]
             return STATISTICS[statistic](values if of_logits else p, labels)
 
     def _ask_about_order(self, statistic: str) -> None:
         """Tell the user, once, if predictions look like those of other samples."""
         derived = statistic not in self._arrays
-        if self._asked or not derived or self._rows is not None or self.epochs < 2:
+        told = derived and "labels" in self._arrays
+        if self._asked or not told or self._rows is not None or self.epochs < 2:
             return
         self._asked, source = True, self._source(statistic)
         seen = self._seen((slice(self.epochs - 1, None), slice(None)))

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Sequence
+from colorsys import hls_to_rgb
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from medcoreset.analysis.tables import percent
 from medcoreset.atomic import replacing
+from medcoreset.methods import METHODS
 from medcoreset.plan import FULL
 
 COLUMN = 3.35
@@ -90,19 +93,32 @@ _METHODS = {
     "exp_single": ("#56B4E9", "v"),
     "var_entire": ("#009E73", "D"),
 }
-_OTHERS = [("#117733", "s"), ("#882255", "D"), ("#332288", "^"), ("#999933", "v"), ("#CC6677", "P")]
+_MARKERS = "sD^vPXoph<>*d8H"
 
 
 def of_method(key: str, methods: Sequence[str]) -> tuple[str, str]:
-    """Return the colour and marker of the row `key`: one per method in every figure.
+    """Return the colour and marker of the row `key`, of which no other of `methods` has both.
 
-    A row that is not named after its method takes the next of a few others, by its place among
-    those of `methods` that have none of their own.
+    A registered method has the same in every figure: its own, or one of the many that `_further`
+    gives, by its place among those without. A row that is not named after its method takes a
+    later one, by its place among such rows of `methods`.
     """
     if key in _METHODS:
         return _METHODS[key]
-    unnamed = [method for method in methods if method not in _METHODS]
-    return _OTHERS[unnamed.index(key) % len(_OTHERS)]
+    registered = [name for name in sorted(METHODS) if name not in _METHODS]
+    rows = [row for row in methods if row not in _METHODS and row not in METHODS]
+    return _further([*registered, *rows].index(key))
+
+
+def _further(place: int) -> tuple[str, str]:
+    """Return the colour and marker number `place`, all of them different.
+
+    Hues are a golden angle apart, so that any number of them is spread evenly; neighbours differ
+    in lightness, for the colour-blind and for print in grey.
+    """
+    hue = (0.08 + place * 0.381966) % 1
+    lightness = (0.3, 0.5, 0.4, 0.62)[place % 4]
+    return to_hex(hls_to_rgb(hue, lightness, 0.65)), _MARKERS[place % len(_MARKERS)]
 
 
 def of_network(position: int) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from medcoreset.options import Range
     scores_of=aum,
     reference="Zheng et al., ICLR 2023, Algorithm 1",
     cost="O(T·N + N log N)",
+    drawn=True,
     departs="code of CCS returns too few samples when α + β > 1 or scores are constant",
 )
 def ccs(
@@ -28,10 +29,7 @@ def ccs(
 
     No more are dropped than leaves `count`. With constant scores there is one stratum.
     """
-    hardest_first = np.lexsort((rng.permutation(len(scores)), scores))
-    # β·N in decimal: in binary floating point, 0.29 · 100 is less than 29.
-    dropped = min(int(Decimal(str(beta)) * len(scores)), len(scores) - count)
-    rest = hardest_first[dropped:]
+    rest = without_hardest(scores, count, rng, beta)
     stratum = equal_width_strata(scores[rest], strata)
     budgets = stratum_budgets(np.bincount(stratum, minlength=strata), count)
     return np.concatenate(
@@ -40,6 +38,19 @@ def ccs(
             for index, budget in enumerate(budgets)
         ]
     )
+
+
+def without_hardest(
+    scores: np.ndarray, count: int, rng: np.random.Generator, beta: float
+) -> np.ndarray:
+    """Return the samples in ascending order of scores (n,), without the share `beta` of the lowest.
+
+    No more are left out than leaves `count`; equal ones are in an order drawn from `rng`.
+    """
+    hardest_first = np.lexsort((rng.permutation(len(scores)), scores))
+    # β·N in decimal: in binary floating point, 0.29 · 100 is less than 29.
+    dropped = min(int(Decimal(str(beta)) * len(scores)), len(scores) - count)
+    return hardest_first[dropped:]
 
 
 def equal_width_strata(scores: np.ndarray, strata: int) -> np.ndarray:

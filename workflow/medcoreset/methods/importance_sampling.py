@@ -43,6 +43,7 @@ def sensitivity(evidence: Evidence) -> np.ndarray:
     cost="O(T·N)",
     balance="class",
     weighted=True,
+    drawn=True,
 )
 def importance_sampling(
     scores: np.ndarray, count: int, rng: np.random.Generator, *, draws: Draws = "systematic"

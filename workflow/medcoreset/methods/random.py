@@ -10,6 +10,7 @@ from medcoreset.methods.registry import selecting
     needs=(),
     reference="the baseline of both papers",
     cost="O(N)",
+    drawn=True,
 )
 def random(evidence: Evidence, count: int, rng: np.random.Generator) -> np.ndarray:
     """Pick samples uniformly at random, without replacement."""

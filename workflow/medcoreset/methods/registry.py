@@ -3,7 +3,8 @@
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
 - `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
   those of another method, and chooses by them in its own way.
-- `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking.
+- `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking, or
+  is given one: `select(evidence, scores, count, rng, *, options)`.
 
 None of them deals with class balance, ties, preselected samples or budgets: the driver in
 `selection/select.py` does, for all.
@@ -18,6 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from medcoreset.errors import UserError
+from medcoreset.evidence.arrays import ARRAYS
 from medcoreset.options import Option, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
@@ -36,15 +38,18 @@ class Picks(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method. Exactly one of `score` (with or without `pick`) and `select` is set.
+    """A registered method: `score` alone, `score` with `pick` or `select`, or `select` alone.
 
     `needs` names the arrays of evidence, or is a function of the options that returns their names.
-    `options` are the parameters that the function has, `taken` by name, and those of the producers
-    of the arrays; a parameter without a default is an option of a producer, which declares it.
-    `weighted` says whether it gives weights. `keep` says which end of the scores is kept first (None: `pick` decides), unless the
-    option of that name, which every ranking method has, says otherwise. `departs` says where
-    well-known public code computes something else. `check_epochs(epochs, **options)`, if set,
-    raises a UserError when the training dynamics are too short for the options.
+    `options` are the parameters of its functions, by name `scored_with` (of `score`) and `picked_with`
+    (of `pick` or `select`), and those of the producers of the arrays; a parameter without a
+    default is an option of a producer, which declares it.
+    `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
+    the order of the samples and the seed decide more than ties and the first pick. `keep` says which
+    end of the scores is kept first (None: `pick` decides), unless the option of that name, which
+    every ranking method has, says otherwise. `departs` says where well-known public code computes
+    something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
+    dynamics are too short for the options.
     """
 
     name: str
@@ -55,9 +60,11 @@ class Method:
     needs: Needs
     options: dict[str, Option]
     source: Path
-    taken: frozenset[str] = frozenset()
+    scored_with: frozenset[str] = frozenset()
+    picked_with: frozenset[str] = frozenset()
     balance: Balance = "global"
     weighted: bool = False
+    drawn: bool = False
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
     keep: Keep | None = None
@@ -95,15 +102,20 @@ class Method:
     @property
     def score_options(self) -> frozenset[str]:
         """Return the names of the options that the scores depend on, if there are scores."""
-        return frozenset(self.options) - {"keep"} - (self.taken if self.pick else frozenset())
+        return frozenset(self.options) - {"keep"} - (self.picked_with - self.scored_with)
 
     def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that the scores depend on."""
         return {name: value for name, value in options.items() if name in self.score_options}
 
+    def picking(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the options that `pick` or `select` takes."""
+        return {name: value for name, value in options.items() if name in self.picked_with}
+
     def passed(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the options that the method's function takes."""
-        return {name: value for name, value in options.items() if name in self.taken}
+        """Return those of the options that any of the method's functions takes."""
+        taken = self.scored_with | self.picked_with
+        return {name: value for name, value in options.items() if name in taken}
 
 
 METHODS: dict[str, Method] = {}
@@ -134,8 +146,9 @@ def picking(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register `pick(scores (n,), count, rng, *, options) -> positions (count,) or Picks`.
 
-    `scores_of(evidence) -> (N,) float64` gives the scores. If it is a ranking method, it is used
-    with its default options, and its needs need not be said again.
+    `scores_of(evidence, *, options) -> (N,) float64` gives the scores, and its options are the
+    method's too. If it is a ranking method, it is used with its default options, and its needs need
+    not be said again.
     """
 
     def decorate(pick: Callable[..., Any]) -> Callable[..., Any]:
@@ -143,6 +156,7 @@ def picking(
         for base in METHODS.values():
             if base.score is scores_of:
                 fields.setdefault("needs", base.needed())
+        fields.setdefault("needs", ())
         _register(name, pick, score=scores_of, pick=pick, **fields)
         return pick
 
@@ -150,42 +164,70 @@ def picking(
 
 
 def selecting(
-    name: str, *, needs: Needs, reference: str, cost: str, **about: Any
+    name: str,
+    *,
+    needs: Needs,
+    reference: str,
+    cost: str,
+    scores_of: Callable[..., np.ndarray] | None = None,
+    **about: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register `select(evidence, count, rng, *, options) -> indices (count,) or Picks`.
 
-    The indices are distinct, in the order of picking, and begin with `evidence.preselected`.
+    The indices are distinct, in the order of picking, and begin with `evidence.preselected`. With
+    `scores_of`, as in `picking`, it is `select(evidence, scores (n,), count, rng, *, options)`: the
+    scores are of all samples, those of `evidence` are given.
     """
 
     def decorate(select: Callable[..., Any]) -> Callable[..., Any]:
         fields = {"needs": needs, "reference": reference, "cost": cost, **about}
-        _register(name, select, select=select, **fields)
+        _register(name, select, score=scores_of, select=select, **fields)
         return select
 
     return decorate
 
 
 def _register(name: str, function: Callable[..., Any], **fields: Any) -> None:
+    """Register a method; a UserError of one line names its file and what is wrong in it."""
     source = Path(inspect.getfile(function))
+    try:
+        METHODS[name] = _method(name, function, source, **fields)
+    except (TypeError, ValueError) as mistake:
+        raise UserError(f"{source}: method {name}: {mistake}") from None
+
+
+def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any) -> Method:
     if name in METHODS:
-        raise ValueError(f"two methods are named {name}: {METHODS[name].source} and {source}")
-    options = options_of(function)
-    needs = fields.get("needs", ())
+        raise ValueError(f"{METHODS[name].source} has one of that name")
+    document = inspect.getdoc(function)
+    if not document:
+        raise ValueError(
+            f"{function.__name__} has no docstring, whose first line says what the method does"
+        )
+    score = fields.get("score")
+    # A ranking method is used as it is.
+    own_scores = score if score not in [base.score for base in METHODS.values()] else None
+    options = (options_of(own_scores) if own_scores else {}) | options_of(function)
+    needs = fields["needs"]
     arrays = needs(**_defaults(options)) if callable(needs) else needs
     for array in arrays:
+        if array not in ARRAYS:
+            raise ValueError(f"needs {array!r}, no evidence (known: {', '.join(ARRAYS)})")
         if array in PRODUCERS:
             options |= PRODUCERS[array].asked
     if keep := fields.get("keep"):
         options["keep"] = Option("keep", str, keep, get_args(Keep), help="the scores kept first")
-    taken = taken_by(function)
-    if undeclared := taken - set(options):
-        raise TypeError(f"method {name}: {', '.join(sorted(undeclared))} has no default")
-    METHODS[name] = Method(
+    scored_with = taken_by(own_scores) if own_scores else frozenset()
+    picked_with = frozenset() if function is score else taken_by(function)
+    if undeclared := (scored_with | picked_with) - set(options):
+        raise ValueError(f"option {', '.join(sorted(undeclared))} has no default")
+    return Method(
         name=name,
         label=fields.pop("label", name),
-        summary=inspect.getdoc(function).partition("\n")[0],
+        summary=document.partition("\n")[0],
         options=options,
-        taken=taken,
+        scored_with=scored_with,
+        picked_with=picked_with,
         source=source,
         **fields,
     )

@@ -47,7 +47,7 @@ def score(
     if method.score is None:
         raise UserError(f"{method.name} does not score samples: it selects them directly")
     _require(method, evidence, options)
-    own = method.passed(method.scoring(options))
+    own = {name: options[name] for name in method.scored_with}
     scores = np.asarray(method.score(evidence, **own), dtype=np.float64)
     check_scores(method, scores, evidence.name)
     return scores
@@ -93,14 +93,14 @@ def select(
     if method.ranks:
         scores = score(method, evidence, options) if scores is None else scores
         ties = generator(seed, "ties").permutation(len(evidence))
-    else:
+    if method.select is not None:
         _require(method, evidence, options)
     preselected, picked, warnings = [], [], []
     for group in _groups(evidence, count, balance or method.balance, seed):
-        if method.ranks:
+        if method.select is None:
             picks = _pick(method, scores, ties, group, options)
         else:
-            picks = _select(method, evidence, group, options)
+            picks = _select(method, evidence, scores, group, options)
         warnings.append(picks.warning)
         given = len(group.preselected)
         preselected.append(_part(picks, slice(given)))
@@ -158,7 +158,7 @@ def _pick(
         best_first = -scores[pool] if options["keep"] == "highest" else scores[pool]
         positions = np.lexsort((ties[pool], best_first))[:count]
     elif count:
-        positions = method.pick(scores[pool], count, group.rng, **method.passed(options))
+        positions = method.pick(scores[pool], count, group.rng, **method.picking(options))
     else:
         positions = []
     picks = positions if isinstance(positions, Picks) else Picks(positions)
@@ -171,10 +171,18 @@ def _pick(
     return _verified(method, picks._replace(indices=indices, weights=weights), group)
 
 
-def _select(method: Method, evidence: Evidence, group: _Group, options: Mapping[str, Any]) -> Picks:
+def _select(
+    method: Method,
+    evidence: Evidence,
+    scores: np.ndarray | None,
+    group: _Group,
+    options: Mapping[str, Any],
+) -> Picks:
     whole = len(group.members) == len(evidence)
-    part = evidence if whole else evidence.take(group.members)
-    picks = method.select(part, group.count, group.rng, **method.passed(options))
+    looks_at = [evidence if whole else evidence.take(group.members)]
+    if scores is not None:
+        looks_at.append(scores[group.members])
+    picks = method.select(*looks_at, group.count, group.rng, **method.picking(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))
     return _verified(method, picks._replace(indices=group.members[picks.indices]), group)

@@ -528,6 +528,9 @@ class Study:
             if method.check_epochs:
                 _checked(source, method.check_epochs, epochs, **method.passed(options))
             _checked(f"{experiment.source}", feasible.check_dynamics, key, method, options, epochs)
+            known = feasible.facts_of(dataset, self.config["datasets"])
+            recorded = (dataset, known, epochs, self.config["probs_budget_mb"])
+            _checked(f"{experiment.source}", feasible.check_probs, key, method, options, *recorded)
         for options in candidates:
             given = (key, method, options, experiment.surrogate_seeds)
             _checked(f"{experiment.source}", feasible.check_averaged, *given)

@@ -87,6 +87,25 @@ def check_dynamics(key: str, method: methods.Method, options: dict[str, Any], ep
         )
 
 
+def check_probs(
+    key: str,
+    method: methods.Method,
+    options: dict[str, Any],
+    dataset: str,
+    known: Facts | None,
+    epochs: int,
+    budget_mb: float,
+) -> None:
+    """Raise a UserError for a method that looks at all probabilities, where they are not recorded."""
+    if known and "probs" in method.needed(options):
+        size = 2 * epochs * known.train * known.classes / 1e6
+        if size > budget_mb:
+            raise UserError(
+                f"methods.{key}: {method.name} looks at the probabilities of all epochs, {size:,.0f} MB "
+                f"of {dataset}, and probs_budget_mb is {budget_mb:g}"
+            )
+
+
 def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions) -> None:
     """Raise a UserError for a row without weights whose loss is to be weighted in any case."""
     if options.weighted_loss == "true" and not gives:

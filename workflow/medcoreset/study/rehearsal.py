@@ -89,7 +89,7 @@ class Rehearsal(Study):
         whole = self.full.experiments[experiment.name]
         candidates = self.full.options(whole, key, dataset, protocol, rate)
         method, epochs = self.method_of(experiment, key), self._epochs(whole, key, protocol)
-        scaled = [_scaled(method, options, *epochs) for options in candidates]
+        scaled = [scaled(method, options, *epochs) for options in candidates]
         return [options for i, options in enumerate(scaled) if options not in scaled[:i]]
 
     def window_grid(self) -> tuple[int, int]:
@@ -142,7 +142,7 @@ class Rehearsal(Study):
         )
 
 
-def _scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict[str, Any]:
+def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict[str, Any]:
     """Return a method's options for dynamics of `short` epochs in place of `whole`.
 
     Positions and lengths in epochs become smaller; windows that follow each other without overlap
@@ -153,7 +153,10 @@ def _scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dic
         unit: {name: value for name, value in options.items() if declared[name].range.unit == unit}
         for unit in ("epoch", "epochs", "surrogates")
     }
-    lengths = {name: _length(value, whole, short) for name, value in of_unit["epochs"].items()}
+    lengths = {
+        name: max(_length(value, whole, short), int(declared[name].range.low))
+        for name, value in of_unit["epochs"].items()
+    }
     surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
     before = max(of_unit["epochs"].values(), default=1)
     after = max(lengths.values(), default=1)
