@@ -47,6 +47,11 @@ class Gradients:
         return len(self.right)
 
     @property
+    def size(self) -> int:
+        """Return C·(1 + D), the numbers that a gradient written out would have."""
+        return self.left.shape[1] * self.right.shape[1]
+
+    @property
     def norms(self) -> Tensor:
         """Return ‖g_i‖₂ (N,)."""
         return self.left.norm(dim=1) * self.right.norm(dim=1)
@@ -64,9 +69,10 @@ class Gradients:
         """Return Σ w_i g_i over `samples` (k,), with weights (k,), as a matrix (C, 1 + D)."""
         return (self.left[samples].T * weights) @ self.right[samples]
 
-    def dot(self, direction: Tensor) -> Tensor:
-        """Return ⟨g_i, direction⟩ (N,) for a direction (C, 1 + D)."""
-        return (self.right @ direction.T).mul_(self.left).sum(dim=1)
+    def dot(self, direction: Tensor, samples: Samples = ALL) -> Tensor:
+        """Return ⟨g_i, direction⟩ of `samples` (k,) for a direction (C, 1 + D)."""
+        # So, not the other way round, products are fast though `direction` has few rows.
+        return (direction @ self.right[samples].T).mul_(self.left[samples].T).sum(dim=0)
 
 
 def with_bias(features: Tensor) -> Tensor:

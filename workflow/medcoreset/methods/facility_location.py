@@ -62,7 +62,7 @@ def cover(kernel: "Kernel", count: int, start: np.ndarray) -> tuple[np.ndarray, 
     stale = open_.clone()
 
     def pick(sample: int) -> None:
-        row = kernel.rows(torch.tensor([sample]))[0]
+        row = kernel.rows([sample])[0]
         coverer[row > covered] = len(picks)
         coverer[sample] = len(picks)
         torch.maximum(covered, row, out=covered)
@@ -86,4 +86,4 @@ def cover(kernel: "Kernel", count: int, start: np.ndarray) -> tuple[np.ndarray, 
 
 def _gains(kernel: "Kernel", covered: "Tensor", samples: "Tensor") -> "Tensor":
     """Return Σ_i max(s_ij − covered_i, 0) of the samples j (k,)."""
-    return (kernel.rows(samples) - covered).clamp_min_(0).sum(dim=1)
+    return kernel.rows(samples).sub_(covered).clamp_min_(0).sum(dim=1)
