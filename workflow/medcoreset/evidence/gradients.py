@@ -60,6 +60,10 @@ class Gradients:
         """Return g_i / ‖g_i‖; a gradient of zero remains zero."""
         return type(self)(_unit(self.left), _unit(self.right))
 
+    def to(self, kind: torch.dtype) -> Self:
+        """Return the gradients in another type."""
+        return type(self)(self.left.to(kind), self.right.to(kind))
+
     def inner(self, rows: Samples = ALL, columns: Samples = ALL) -> Tensor:
         """Return ⟨g_i, g_j⟩ of the samples in `rows` and `columns` (rows, columns)."""
         product = self.right[rows] @ self.right[columns].T
@@ -78,6 +82,12 @@ class Gradients:
 def with_bias(features: Tensor) -> Tensor:
     """Return [1, h] (n, 1 + D) of features h (n, D): the inputs of the last layer's parameters."""
     return torch.nn.functional.pad(features, (1, 0), value=1.0)
+
+
+def in_unit(vectors: Tensor) -> Tensor:
+    """Return vectors (n, F) over the largest of their norms, so that float32 holds their squares."""
+    largest = vectors.norm(dim=1).max()
+    return vectors / largest.where(largest > 0, 1.0)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Similarities between all pairs of samples, in memory as far as there is room."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
-from medcoreset.evidence.gradients import ALL, Gradients, Samples
+from medcoreset.evidence.gradients import ALL, Gradients, Samples, in_unit
 from medcoreset.memory import fits
 
 # Rows in memory at a time while a kernel is gone through; three times as much with what they are
@@ -23,17 +24,23 @@ STRIP = 512
 AHEAD = 15
 AHEAD_BYTES = 2**28
 
+# Numbers of float32 that are added in float32.
+FEW = 32
+
 # A similarity that is given may differ from its transpose by this, relative to the largest value;
 # and rows and columns of the tiles in which the two are compared, since a cache holds these.
 ASYMMETRY = 1e-4
 TILE = 256
 
-# Relative to ‖g_i‖² + ‖g_j‖²: a squared distance below this is what rounding leaves of zero.
-ROUNDING = 1e-13
+# Relative to ‖g_i‖² + ‖g_j‖², in units of the last place of the type: a squared distance below this
+# is what rounding leaves of zero (float64: 1e-13).
+ROUNDING = 450
+
+Precision = Literal["double", "single"]
 
 
 class Kernel:
-    """A symmetric matrix s (N, N) of similarities, float64, of which rows are asked for.
+    """A symmetric matrix s (N, N) of similarities, float64 or float32, of which rows are asked for.
 
     `block(rows, columns)` computes s of some samples and others; `whole` (N, N) is s, if it is in
     memory. `diagonal` (N,) is s_ii, and no s_ij is below `floor` ≤ s_ij. `sums()` returns Σ_j s_ij
@@ -72,11 +79,11 @@ class Kernel:
         return self.whole.index_select(0, samples) if taken else self.whole[samples]
 
     def sums(self) -> Tensor:
-        """Return Σ_j s_ij (N,)."""
+        """Return Σ_j s_ij (N,), float64."""
         if self._sums is not None:
             return self._sums()
         size = max(1, BLOCK_BYTES // (self.diagonal.element_size() * len(self)))
-        return torch.cat([self.rows(block).sum(dim=1) for block in self._blocks(size)])
+        return torch.cat([total(self.rows(block)) for block in self._blocks(size)])
 
     def kept(self) -> "Kernel":
         """Return the same kernel in memory, if it fits."""
@@ -130,13 +137,23 @@ class Rows:
         return [other for other in best if other != sample and other not in self._waiting][:AHEAD]
 
 
-def similarity(evidence: Evidence) -> Kernel:
+def total(rows: Tensor) -> Tensor:
+    """Return the sums of rows (n, N), float64 (n,); of float32, few are added before."""
+    if rows.dtype == torch.float64:
+        return rows.sum(dim=1)
+    # torch takes several times as long to add one by one what it is to convert.
+    whole = rows.shape[1] // FEW * FEW
+    few = rows[:, :whole].unflatten(1, (FEW, -1)).sum(dim=1)
+    return few.double().sum(dim=1) + rows[:, whole:].double().sum(dim=1)
+
+
+def similarity(evidence: Evidence, precision: Precision = "double") -> Kernel:
     """Return the evidence's `similarity`, or ½ + ½ cos of gradients if none is given.
 
     The cosine with a gradient of zero is 0. Raises UserError if the given one is not symmetric.
     """
     if not evidence.given("similarity"):
-        unit = Gradients.of(evidence).unit()
+        unit = Gradients.of(evidence).unit().to(_kind(precision))
         half = unit.left.new_tensor(0.5)
 
         def block(rows: Samples, columns: Samples) -> Tensor:
@@ -146,25 +163,33 @@ def similarity(evidence: Evidence) -> Kernel:
         def sums() -> Tensor:
             return unit.dot(unit.sum()).mul_(0.5).add_(0.5 * len(unit))
 
-        return Kernel(block, 0.5 + 0.5 * unit.norms**2, sums=sums)
+        # Those of float32 are not the sums of its rounded s_ij.
+        return Kernel(block, 0.5 + 0.5 * unit.norms**2, sums=sums if precision == "double" else None)
     given = evidence.tensor("similarity")
     if _asymmetry(given) > ASYMMETRY * float(given.abs().max()):
         raise UserError(f"{evidence.name}: similarity is to be symmetric, and is not")
-    return Kernel.of(given, min(0.0, float(given.min())))
+    return Kernel.of(given.to(_kind(precision)), min(0.0, float(given.min())))
 
 
-def proximity(evidence: Evidence) -> Kernel:
-    """Return −‖g_i − g_j‖₂ of gradients."""
+def proximity(evidence: Evidence, precision: Precision = "double") -> Kernel:
+    """Return −‖g_i − g_j‖₂ of gradients; with `precision: single`, in units of about the largest."""
     gradients = Gradients.of(evidence)
+    if precision == "single":
+        gradients = Gradients(in_unit(gradients.left), in_unit(gradients.right)).to(torch.float32)
     squares = gradients.norms**2
+    least = ROUNDING * torch.finfo(squares.dtype).eps
 
     def block(rows: Samples, columns: Samples) -> Tensor:
         both = squares[rows, None] + squares[columns]
         squared = torch.add(both, gradients.inner(rows, columns), alpha=-2)
-        squared.masked_fill_(squared < both.mul_(ROUNDING), 0)
+        squared.masked_fill_(squared < both.mul_(least), 0)
         return squared.sqrt_().neg_()
 
     return Kernel(block, torch.zeros_like(squares), -2 * float(gradients.norms.max()))
+
+
+def _kind(precision: Precision) -> torch.dtype:
+    return torch.float32 if precision == "single" else torch.float64
 
 
 def _zeros(size: int, like: Tensor) -> Tensor:
@@ -172,7 +197,7 @@ def _zeros(size: int, like: Tensor) -> Tensor:
     if like.device.type != "cpu":
         return like.new_zeros(size, size)
     # numpy asks for large pages, without which the memory takes several times as long to arrive.
-    return torch.from_numpy(np.full((size, size), 0.0))
+    return torch.from_numpy(np.full((size, size), 0.0, like.numpy().dtype))
 
 
 def _asymmetry(matrix: Tensor) -> float:

@@ -11,8 +11,8 @@ from medcoreset.options import Range
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Rows and columns of the tiles in which distances are looked at: 4 MB of float32.
-TILE = 1024
+# Rows and columns of the tiles in which distances are looked at: 9 MB of float32.
+TILE = 1536
 
 
 @ranking(

@@ -18,7 +18,6 @@ SMALLEST = 1e-12
 BLOCK = 2**22
 
 ALL = slice(None)
-TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,13 @@ class Dissimilarity:
         Of two dissimilarities that are farther apart than twice the error, `rounded` too has the
         larger one larger.
         """
+        from medcoreset.evidence.gradients import in_unit
+
         kind = rough(self.left)
-        left = _in_unit(self.left).to(kind)
-        right = left if self.right is self.left else _in_unit(self.right).to(kind)
+        left = in_unit(self.left).to(kind)
+        right = left if self.right is self.left else in_unit(self.right).to(kind)
         # No term is above 1, since own_i is half of left_i · right_i: d(i, i) is 0.
-        own = (self.own / max(self.scale, TINY)).to(kind)
+        own = (self.own / (self.scale or 1.0)).to(kind)
         return type(self)(own, left, right), rounding(left.shape[1] + 4, kind) + ROUNDING
 
     def to(self, samples: "Tensor | slice | list[int]" = ALL, rows: "Tensor | slice" = ALL) -> "Tensor":
@@ -73,11 +74,6 @@ class Dissimilarity:
         """Return slices of the samples, for blocks of bounded memory against `columns` others."""
         size = self.block(columns)
         return [slice(first, first + size) for first in range(0, len(self), size)]
-
-
-def _in_unit(vectors: "Tensor") -> "Tensor":
-    """Return vectors (n, F) over the largest of their norms: float32 holds those, and what is left."""
-    return vectors / vectors.norm(dim=1).max().clamp_min(TINY)
 
 
 def squared_euclidean(evidence: Evidence) -> Dissimilarity:

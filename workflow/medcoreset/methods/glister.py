@@ -58,7 +58,7 @@ def glister(
     unit = float(train.right.norm(dim=1).max())
     train = Gradients(train.left, train.right / unit)
     kind = rough(train.right)
-    roughly = Gradients(train.left.to(kind), train.right.to(kind))
+    roughly = train.to(kind)
     error = float(train.left.norm(dim=1).max()) * rounding(sum(held_out.gradient().shape), kind)
     picks: list[int] = []
     given = list(evidence.preselected)

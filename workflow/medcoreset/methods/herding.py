@@ -30,12 +30,14 @@ def herding(
     (of the class, when class-balanced). Of equally near samples, a random one is picked.
     `take: farthest` has argmax in place of argmin, as the code of DeepCore.
     """
+    from medcoreset.evidence.gradients import in_unit
+
     order, evidence = shuffled(evidence, rng)
     features = evidence.tensor("features")
     # From the mean, ‖(i+1)·μ − Σ x_j − x‖² = ‖s‖² + 2 s·x + ‖x‖², where s is the sum of the picks.
     features -= features.mean(dim=0)
-    # The unit does not matter; so no norm is above 1, and float32 holds all.
-    features /= features.norm(dim=1).max().clamp_min(np.finfo(np.float64).tiny)
+    # The unit does not matter.
+    features = in_unit(features)
     kind = rough(features)
     roughly, error = features.to(kind), 2 * rounding(features.shape[1], kind)
     sign = 1 if take == "nearest" else -1
