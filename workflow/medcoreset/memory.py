@@ -1,5 +1,6 @@
 """How much memory this process may still take."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import device as Device
 
-GROUPS = Path("/proc/self/cgroup")
-CONTROL = Path("/sys/fs/cgroup")
+SYSTEM = Path("/")
 
 
 def fits(size: int, device: "Device") -> bool:
@@ -24,39 +24,42 @@ def free_bytes(device: "Device") -> int:
     """Return the bytes that are free on a device.
 
     On a CPU, that is what the machine can give without swapping, and no more than the limits of the
-    control groups of the process leave: a scheduler such as Slurm, or a container, sets them.
+    control groups of the process leave: Slurm and containers set them. Where a system does not say
+    what is free, it is half of what there is.
     """
     if device.type == "cuda":
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    import psutil
-
-    return min([psutil.virtual_memory().available, *_left_in_groups()])
+    found = re.search(r"^MemAvailable: +(\d+) kB$", _text("proc/meminfo"), re.MULTILINE)
+    if found is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return min([1024 * int(found[1]), *_left_in_groups()])
 
 
 def _left_in_groups() -> Iterator[int]:
-    """Yield what each limited control group, from the process's own up to the root, has left."""
-    if not GROUPS.exists():
-        return
-    for line in GROUPS.read_text().splitlines():
+    """Yield what each limited control group has left, the process's own and those that hold it."""
+    for line in _text("proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "memory":
-            root, limit, used = CONTROL / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            root, limit, used = "sys/fs/cgroup/memory", "limit_in_bytes", "usage_in_bytes"
         elif not controllers:
-            root, limit, used = CONTROL, "memory.max", "memory.current"
+            root, limit, used = "sys/fs/cgroup", "max", "current"
         else:
             continue
-        folder = root / path.lstrip("/")
-        for group in (folder, *folder.parents):
-            if not group.is_relative_to(root):
-                break
-            try:
-                most, taken = (group / limit).read_text(), int((group / used).read_text())
-                stat = (group / "memory.stat").read_text()
-            except (OSError, ValueError):
-                continue
-            if most.strip() != "max":
-                # Files that were read and not again for long are given up first.
-                cached = re.search(r"^(?:total_)?inactive_file (\d+)$", stat, re.MULTILINE)
-                yield int(most) - taken + (int(cached[1]) if cached else 0)
+        group = Path(path.lstrip("/"))
+        for place in (f"{root}/{each}" for each in (group, *group.parents)):
+            most, taken = (_text(f"{place}/memory.{what}").strip() for what in (limit, used))
+            if most.isdigit() and taken.isdigit():
+                # What was read from files, and not again for long, is given up first.
+                stat = _text(f"{place}/memory.stat")
+                idle = re.search(r"^(?:total_)?inactive_file (\d+)$", stat, re.MULTILINE)
+                yield int(most) - int(taken) + (int(idle[1]) if idle else 0)
+
+
+def _text(path: str) -> str:
+    """Return what the system says in a file, or nothing if there is none."""
+    try:
+        return (SYSTEM / path).read_text()
+    except OSError:
+        return ""
