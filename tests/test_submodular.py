@@ -92,7 +92,7 @@ def test_preselected_samples_come_first_and_count(name):
 def test_kernels_that_are_not_kept_pick_the_same(name, monkeypatch):
     arrays = arrays_of(80)
     expected = choose(name, arrays, 30, balance="global").indices
-    monkeypatch.setattr("medcoreset.evidence.kernels.WHOLE_BYTES", 0)
+    monkeypatch.setattr("medcoreset.memory.free_bytes", lambda device: 0)
     monkeypatch.setattr("medcoreset.evidence.kernels.BLOCK_BYTES", 8 * 80 * 7)
     found = choose(name, arrays, 30, balance="global").indices
     np.testing.assert_array_equal(found, expected)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Missing = Literal["masked", "zero"]
 
-# Values of the dynamics in memory at a time: 32 MB of float64, whatever N, T and C are.
-BLOCK = 2**22
+# Values of the dynamics in memory at a time, whatever N, T and C are: as many as a cache holds, since
+# each is gone through a few times.
+BLOCK = 2**20
 
 EVIDENCE = "evidence, an .npz file or a folder of .npy files without pickles"
 AN_ARRAY = "an array without pickles"
@@ -219,11 +220,12 @@ class Evidence:
         start: int = 0,
         stop: int | None = None,
     ) -> np.ndarray:
-        """Return `reduce` of a per-epoch statistic in epochs [start, stop), float64 (N,).
+        """Return `reduce` of a per-epoch statistic in epochs [start, stop), (N,), numbers as float64.
 
-        `reduce` maps values (K, B) of B samples, or `probs` (K, B, C), to (B,); it is called for
-        one block of samples after the other, so that memory stays bounded. Epochs are 0-based here. A value that was not
-        recorded is NaN, or 0 under `missing: zero` (but `correct`, which is no score, stays NaN).
+        `reduce` maps values (K, B) of B samples, or `probs` (K, B, C), to (B,); it is called for one
+        block of samples after the other, so that memory stays bounded. Epochs are 0-based here. A value that was not
+        recorded is NaN, or 0 under `missing: zero` (but `correct`, which is no score, stays NaN). A
+        block is of the type that it was saved in, or float32 where that has no NaN and needs one.
         """
         self.require(statistic)
         self._ask_about_order(statistic)
@@ -236,7 +238,7 @@ class Evidence:
         )
         if epochs == slice(0, self.epochs):
             self._checked.add(self._source(statistic))
-        return found
+        return found.astype(np.float64) if found.dtype.kind == "f" else found
 
     def _blocks(self, epochs: slice, statistic: str) -> Iterator[slice]:
         one_each = statistic in self._arrays and ARRAYS[statistic].shape == ("T", "N")
@@ -249,19 +251,20 @@ class Evidence:
         place = epochs, part if self._rows is None else self._rows[part]
         seen = self._seen(place)
         if statistic in self._arrays:
-            values = self._array(statistic)[place]
+            values = np.asarray(self._array(statistic)[place])
             if statistic not in self._checked:
                 self._check(statistic, values, place, seen)
         else:
             values = self._derive(statistic, place, seen)
-        values = values.astype(np.float64)
-        unseen = [] if seen is None else ~seen
-        values[unseen] = 0
-        if np.isnan(values).any():
+        # What is there itself was checked for it.
+        if statistic not in self._arrays and np.isnan(values if seen is None else values[seen]).any():
             raise UserError(f"{self.name}: {statistic} has NaN in epochs that are marked as seen")
-        if self.missing == "masked" or statistic == "correct":
-            values[unseen] = np.nan
-        return values
+        if seen is None or seen.all():
+            return values
+        if values.dtype.kind != "f":
+            values = values.astype(np.float32)
+        masked = self.missing == "masked" or statistic == "correct"
+        return np.where(seen, values, values.dtype.type(np.nan if masked else 0))
 
     def _derive(self, statistic: str, place: checks.Place, seen: np.ndarray | None) -> np.ndarray:
         source = self._source(statistic)
@@ -312,7 +315,7 @@ class Evidence:
         block = self._array("seen")[place]
         if "seen" not in self._checked:
             self._check("seen", block, place)
-        return block.astype(bool)
+        return np.asarray(block).astype(bool, copy=False)
 
     def _check_whole(self, name: str) -> None:
         """Check an array of the samples that there are; epoch by epoch if it has any."""

@@ -47,6 +47,11 @@ class Gradients:
         return len(self.right)
 
     @property
+    def size(self) -> int:
+        """Return C·(1 + D), the numbers that a gradient written out would have."""
+        return self.left.shape[1] * self.right.shape[1]
+
+    @property
     def norms(self) -> Tensor:
         """Return ‖g_i‖₂ (N,)."""
         return self.left.norm(dim=1) * self.right.norm(dim=1)
@@ -54,6 +59,10 @@ class Gradients:
     def unit(self) -> Self:
         """Return g_i / ‖g_i‖; a gradient of zero remains zero."""
         return type(self)(_unit(self.left), _unit(self.right))
+
+    def to(self, kind: torch.dtype) -> Self:
+        """Return the gradients in another type."""
+        return type(self)(self.left.to(kind), self.right.to(kind))
 
     def inner(self, rows: Samples = ALL, columns: Samples = ALL) -> Tensor:
         """Return ⟨g_i, g_j⟩ of the samples in `rows` and `columns` (rows, columns)."""
@@ -64,14 +73,21 @@ class Gradients:
         """Return Σ w_i g_i over `samples` (k,), with weights (k,), as a matrix (C, 1 + D)."""
         return (self.left[samples].T * weights) @ self.right[samples]
 
-    def dot(self, direction: Tensor) -> Tensor:
-        """Return ⟨g_i, direction⟩ (N,) for a direction (C, 1 + D)."""
-        return (self.right @ direction.T).mul_(self.left).sum(dim=1)
+    def dot(self, direction: Tensor, samples: Samples = ALL) -> Tensor:
+        """Return ⟨g_i, direction⟩ of `samples` (k,) for a direction (C, 1 + D)."""
+        # So, not the other way round, products are fast though `direction` has few rows.
+        return (direction @ self.right[samples].T).mul_(self.left[samples].T).sum(dim=0)
 
 
 def with_bias(features: Tensor) -> Tensor:
     """Return [1, h] (n, 1 + D) of features h (n, D): the inputs of the last layer's parameters."""
     return torch.nn.functional.pad(features, (1, 0), value=1.0)
+
+
+def in_unit(vectors: Tensor) -> Tensor:
+    """Return vectors (n, F) over the largest of their norms, so that float32 holds their squares."""
+    largest = vectors.norm(dim=1).max()
+    return vectors / largest.where(largest > 0, 1.0)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -59,9 +59,16 @@ def mean(values: np.ndarray) -> np.ndarray:
 
     A sample without any record has the mean NaN.
     """
-    recorded = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.where(recorded, values, 0).sum(axis=0) / recorded.sum(axis=0)
+        found = values.sum(axis=0, dtype=np.float64) / len(values)
+        # The sums of the others say so.
+        gaps = np.isnan(found)
+        if gaps.any():
+            some = values[:, gaps]
+            recorded = ~np.isnan(some)
+            total = np.where(recorded, some, 0).sum(axis=0, dtype=np.float64)
+            found[gaps] = total / recorded.sum(axis=0)
+    return found
 
 
 def variance(values: np.ndarray, ddof: int = 0) -> np.ndarray:

@@ -66,7 +66,7 @@ def _variance(scores: np.ndarray) -> np.ndarray:
     """Return the variance of (T, B) scores over the epochs, NaN of fewer than two."""
     variance = np.full(scores.shape[1], np.nan)
     known = (~np.isnan(scores)).sum(axis=0) > 1
-    variance[known] = np.nanvar(scores[:, known], axis=0)
+    variance[known] = np.nanvar(scores[:, known], axis=0, dtype=np.float64)
     return variance
 
 

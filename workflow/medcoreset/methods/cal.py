@@ -3,13 +3,16 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.dissimilarity import floored, nearest, squared_euclidean
+from medcoreset.methods.dissimilarity import Dissimilarity, floored, nearest, squared_euclidean
 from medcoreset.methods.greedy import rounded
 from medcoreset.methods.registry import ranking
 from medcoreset.options import Range
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Rows and columns of the tiles in which distances are looked at: 9 MB of float32.
+TILE = 1536
 
 
 @ranking(
@@ -42,16 +45,50 @@ def cal(evidence: Evidence, *, neighbors: Annotated[int, Range(1)] = 10) -> np.n
 
 
 def neighbors_of(evidence: Evidence, k: int) -> "Tensor":
-    """Return the `k` < n other samples of the nearest features to each of n, int64 (n, k)."""
+    """Return the `k` < n other samples of the nearest features to each of n, int64 (n, k).
+
+    Which samples these are is known from distances that are nearly known, unless the next is hardly
+    any farther: of those samples, all distances are computed exactly.
+    """
+    distances = squared_euclidean(evidence)
+    found, certain = nearly_nearest(distances, k)
+    unsure = (~certain).nonzero()[:, 0]
+    for some in unsure.split(distances.block(len(distances))):
+        block = distances.to(rows=some)
+        block[range(len(some)), some] = np.inf
+        found[some] = nearest(rounded(block, distances.scale), k)
+    return found
+
+
+def nearly_nearest(distances: Dissimilarity, k: int) -> tuple["Tensor", "Tensor"]:
+    """Return the `k` < n nearest others of each of n samples, ascending (n, k), and which are certain.
+
+    Every pair is looked at once, in tiles: for the one and for the other.
+    """
     import torch
 
-    distances = squared_euclidean(evidence)
-    found = []
-    for rows in distances.blocks(len(distances)):
-        block = distances.to(rows=rows)
-        block.diagonal(rows.start).fill_(np.inf)
-        found.append(nearest(rounded(block, distances.scale), k))
-    return torch.cat(found)
+    near, error = distances.nearly()
+    values = near.own.new_full((len(near), k + 1), np.inf)
+    places = torch.zeros_like(values, dtype=torch.int64)
+
+    def look(rows: slice, columns: slice, tile: "Tensor") -> None:
+        here, where = tile.topk(min(k + 1, tile.shape[1]), largest=False)
+        both = torch.cat([values[rows], here], dim=1)
+        values[rows], which = both.topk(k + 1, largest=False)
+        both = torch.cat([places[rows], where + columns.start], dim=1)
+        places[rows] = both.gather(1, which)
+
+    tiles = [slice(first, first + TILE) for first in range(0, len(near), TILE)]
+    for number, rows in enumerate(tiles):
+        for columns in tiles[number:]:
+            tile = near.to(columns, rows)
+            if rows == columns:
+                tile.fill_diagonal_(np.inf)
+            else:
+                look(columns, rows, tile.T.contiguous())
+            look(rows, columns, tile)
+    certain = values[:, k] - values[:, k - 1] > 2 * error
+    return places[:, :k].sort(dim=1).values, certain
 
 
 def mean_divergence(p: "Tensor", log_p: "Tensor", others: "Tensor") -> "Tensor":

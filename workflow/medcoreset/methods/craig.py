@@ -1,4 +1,4 @@
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ def craig(
     rng: np.random.Generator,
     *,
     added: Annotated[float, Range(0)] = 0.0,
+    precision: Literal["double", "single"] = "double",
 ) -> Picks:
     """Greedily maximise Σ_i max (c − ‖g_i − g_j‖) over picks j, of last-layer gradients g.
 
@@ -33,9 +34,14 @@ def craig(
     nearest pick; of equal ones, a random one. The weight of a pick is the number of samples that it
     is nearest to, itself included; weights add up to N. `added` is added to every weight: 1, in the
     code of DeepCore.
+
+    With `precision: single`, distances are computed in float32 (sums are not), in half the memory and
+    about half the time. Of a distance below 1 % of ‖g_i‖ it leaves no digit, so that picks change
+    where many gradients are so near to each other, or where the two best gains differ by less than
+    about 1e-6 of the sum of all ‖g_i‖.
     """
     from medcoreset.evidence.kernels import proximity
 
     order, evidence = shuffled(evidence, rng)
-    picks, nearest = cover(proximity(evidence), count, evidence.preselected)
+    picks, nearest = cover(proximity(evidence, precision), count, evidence.preselected)
     return Picks(order[picks], np.bincount(nearest, minlength=count) + added)

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from medcoreset.evidence import Evidence
+from medcoreset.methods.greedy import ROUNDING, rough, rounding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,14 +46,33 @@ class Dissimilarity:
         right = left if self.right is self.left else self.right[samples]
         return type(self)(self.own[samples], left, right)
 
-    def to(self, samples: "Tensor | slice | list[int]" = ALL, rows: slice = ALL) -> "Tensor":
+    def nearly(self) -> tuple[Self, float]:
+        """Return d in units of `scale`, nearly known, and an error: half of how far two may be apart.
+
+        Of two dissimilarities that are farther apart than twice the error, `rounded` too has the
+        larger one larger.
+        """
+        from medcoreset.evidence.gradients import in_unit
+
+        kind = rough(self.left)
+        left = in_unit(self.left).to(kind)
+        right = left if self.right is self.left else in_unit(self.right).to(kind)
+        # No term is above 1, since own_i is half of left_i · right_i: d(i, i) is 0.
+        own = (self.own / (self.scale or 1.0)).to(kind)
+        return type(self)(own, left, right), rounding(left.shape[1] + 4, kind) + ROUNDING
+
+    def to(self, samples: "Tensor | slice | list[int]" = ALL, rows: "Tensor | slice" = ALL) -> "Tensor":
         """Return d between the samples in `rows` and `samples` (k,), float64 (rows, k), 0 or more."""
         distances = self.own[rows, None] + self.own[samples]
         return distances.addmm_(self.left[rows], self.right[samples].T, alpha=-1).clamp_min_(0)
 
+    def block(self, columns: int) -> int:
+        """Return how many samples a block of bounded memory has against `columns` others."""
+        return max(1, BLOCK // max(1, columns))
+
     def blocks(self, columns: int) -> list[slice]:
         """Return slices of the samples, for blocks of bounded memory against `columns` others."""
-        size = max(1, BLOCK // max(1, columns))
+        size = self.block(columns)
         return [slice(first, first + size) for first in range(0, len(self), size)]
 
 

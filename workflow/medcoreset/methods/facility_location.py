@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Gains evaluated at a time: enough for the speed of block operations, few enough that not many
 # more are evaluated than need be.
-BATCH = 32
+BATCH = 64
 
 
 @selecting(
@@ -26,15 +26,24 @@ BATCH = 32
     departs="code of DeepCore is a stochastic greedy whose sample has one element, which need not "
     "terminate",
 )
-def facility_location(evidence: Evidence, count: int, rng: np.random.Generator) -> np.ndarray:
+def facility_location(
+    evidence: Evidence,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    precision: Literal["double", "single"] = "double",
+) -> np.ndarray:
     """Greedily maximise Σ_i max s_ij over picks j, where s = ½ + ½ cos of last-layer gradients.
 
-    Each pick is the one of largest gain, exactly; of equal gains, a random one.
+    Each pick is the one of largest gain, exactly; of equal gains, a random one. With
+    `precision: single`, s is rounded to float32 (sums are not), in half the memory and about half the
+    time. That changes a pick where the two best gains differ by less than about 1e-7 of the sum of s
+    over all i, and what follows from it.
     """
     from medcoreset.evidence.kernels import similarity
 
     order, evidence = shuffled(evidence, rng)
-    picks, _ = cover(similarity(evidence), count, evidence.preselected)
+    picks, _ = cover(similarity(evidence, precision), count, evidence.preselected)
     return order[picks]
 
 
@@ -56,13 +65,14 @@ def cover(kernel: "Kernel", count: int, start: np.ndarray) -> tuple[np.ndarray, 
     picks: list[int] = []
     gains = kernel.sums() - len(kernel) * kernel.floor
     scale = float(gains.max())
-    # One more, since these sums are taken in another order than `_gains` takes them.
-    bounds = rounded(gains, scale) + 1
+    # One more, since these sums are taken in another order than `_gains` takes them, and before,
+    # not after, the differences from the floor are rounded.
+    bounds = rounded(gains * (1 + torch.finfo(covered.dtype).eps), scale) + 1
     open_ = torch.ones_like(bounds, dtype=torch.bool)
     stale = open_.clone()
 
     def pick(sample: int) -> None:
-        row = kernel.rows(torch.tensor([sample]))[0]
+        row = kernel.rows([sample])[0]
         coverer[row > covered] = len(picks)
         coverer[sample] = len(picks)
         torch.maximum(covered, row, out=covered)
@@ -85,5 +95,7 @@ def cover(kernel: "Kernel", count: int, start: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _gains(kernel: "Kernel", covered: "Tensor", samples: "Tensor") -> "Tensor":
-    """Return Σ_i max(s_ij − covered_i, 0) of the samples j (k,)."""
-    return (kernel.rows(samples) - covered).clamp_min_(0).sum(dim=1)
+    """Return Σ_i max(s_ij − covered_i, 0) of the samples j, float64 (k,)."""
+    from medcoreset.evidence.kernels import total
+
+    return total(kernel.rows(samples).sub_(covered).clamp_min_(0))

@@ -45,10 +45,24 @@ def events(correct: np.ndarray) -> np.ndarray:
 
     Of nothing but NaN it is NaN.
     """
-    count = np.zeros(correct.shape[1])
-    learned = np.zeros(correct.shape[1], dtype=bool)
-    for record in correct:
-        count += learned & (record == 0)
-        learned = (record == 1) | (learned & np.isnan(record))
-    count[np.isnan(correct).all(axis=0)] = np.nan
+    states = states_of(correct)
+    falls = (states[:-1] > states[1:]).view(np.uint8)
+    # They are half as many as the epochs at most; bytes, if these will do, are added fast.
+    most = np.min_scalar_type(len(states) // 2)
+    count = falls.sum(axis=0, dtype=most).astype(np.float64)
+    if correct.dtype.kind == "f":
+        count[np.isnan(np.fmax.reduce(correct, axis=0, initial=np.nan))] = np.nan
     return count
+
+
+def states_of(correct: np.ndarray) -> np.ndarray:
+    """Return whether samples are right after each epoch, bool (T, B), by the last record if it has none."""
+    if correct.dtype == bool:
+        return correct
+    states, unknown = correct == 1, np.isnan(correct)
+    gaps = np.flatnonzero(unknown.any(axis=0))
+    some = states[:, gaps]
+    for before, now, gap in zip(some[:-1], some[1:], unknown[1:, gaps], strict=True):
+        np.copyto(now, before, where=gap)
+    states[:, gaps] = some
+    return states

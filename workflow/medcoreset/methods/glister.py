@@ -1,14 +1,17 @@
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.greedy import first_best, shuffled
+from medcoreset.methods.greedy import best_of_near, rough, rounding, shuffled
 from medcoreset.methods.registry import selecting
 from medcoreset.options import Range
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from medcoreset.evidence.gradients import Gradients
 
 Validation = Literal["val", "train"]
 
@@ -26,7 +29,7 @@ def needs(*, validation: Validation, **_: object) -> tuple[str, ...]:
     label="GLISTER",
     needs=needs,
     reference="Killamsetty et al., AAAI 2021, Algorithm 2; DeepCore, Eq. 8",
-    cost="O((N_c + V_c)·D·C·M_c) per class of N_c training and V_c validation samples, M_c picked",
+    cost="O(N_c·min(D, V_c)·C·M_c) per class of N_c training and V_c validation samples, M_c picked",
     balance="class",
     departs="in code of DeepCore the update of the validation gradient never happens, so that it "
     "keeps the samples of largest ⟨g_i, initial validation gradient⟩",
@@ -49,20 +52,29 @@ def glister(
     from medcoreset.evidence.gradients import Gradients
 
     order, evidence = shuffled(evidence, rng)
-    train = Gradients.of_last_layer(evidence)
     held_out = Validating(evidence, validation)
+    train = held_out.coordinates(Gradients.of_last_layer(evidence))
+    # The unit does not matter to the order; in this one float32 holds all.
+    unit = float(train.right.norm(dim=1).max())
+    train = Gradients(train.left, train.right / unit)
+    kind = rough(train.right)
+    roughly = train.to(kind)
+    error = float(train.left.norm(dim=1).max()) * rounding(sum(held_out.gradient().shape), kind)
     picks: list[int] = []
     given = list(evidence.preselected)
     while len(picks) < count:
         if len(picks) < len(given):
             pick = int(given[len(picks)])
         else:
-            products = train.dot(held_out.gradient())
-            scale = float(products.abs().max())
-            products[picks] = -np.inf
-            pick = first_best(products, scale)
+            direction = held_out.gradient()
+            direction /= direction.norm().clamp_min(np.finfo(np.float64).tiny)
+            near = roughly.dot(direction.to(kind)).double()
+            scale = float(near.abs().max())
+            near[picks] = -np.inf
+            exact = partial(train.dot, direction)
+            pick = best_of_near(near, error, exact, scale)
         picks.append(pick)
-        held_out.step(eta, train.left[pick], train.right[pick])
+        held_out.step(eta * unit, train.left[pick], train.right[pick])
     return order[picks]
 
 
@@ -80,14 +92,26 @@ class Validating:
             ours = (labels[:, None] == evidence.tensor("labels").unique()).any(dim=1)
             if ours.any():
                 features, probs, labels = features[ours], probs[ours], labels[ours]
-        self.inputs = with_bias(features)
+        self.inputs: Tensor | None = with_bias(features)
         self.labels = labels.long()[:, None]
         # Logits up to a constant per sample. Where float32 has rounded a probability to 0, it
         # is as good as the least that float32 knows.
         self.logits = probs.clamp_min(np.finfo(np.float32).tiny).log()
 
+    def coordinates(self, train: "Gradients") -> "Gradients":
+        """Return training gradients in the coordinates in which from now on all others are, too.
+
+        If the validation samples are fewer than the inputs of the last layer, the inputs x are known
+        by their products with those of the validation samples, (N, V), as
+        ⟨g_i, Σ e_v ⊗ x_v⟩ = Σ ⟨left_i, e_v⟩·⟨right_i, x_v⟩.
+        """
+        if len(self.inputs) >= self.inputs.shape[1]:
+            return train
+        products, self.inputs = train.right @ self.inputs.T, None
+        return type(train)(train.left, products)
+
     def gradient(self) -> "Tensor":
-        """Return Σ (p_v − y_v) ⊗ [1, h_v] (C, 1 + D), times a positive number.
+        """Return Σ (p_v − y_v) ⊗ [1, h_v] (C, 1 + D), times a positive number; or (C, V).
 
         The number keeps the largest error at 1: after many steps all may be too small for floating
         point, while a greedy pick depends on their proportions alone.
@@ -96,8 +120,9 @@ class Validating:
         error = (error - error.max().clamp_min(np.finfo(np.float64).min)).exp()
         # p_y − 1 is minus the sum of the others, and exact where p_y is nearly 1.
         error.scatter_(1, self.labels, -error.sum(dim=1, keepdim=True))
-        return error.T @ self.inputs
+        return error.T.contiguous() if self.inputs is None else error.T @ self.inputs
 
     def step(self, eta: float, left: "Tensor", right: "Tensor") -> None:
         """Change the parameters by −η·g, g = left ⊗ right: logits, by −η·left·⟨right, [1, h_v]⟩."""
-        self.logits -= eta * (self.inputs @ right)[:, None] * left
+        seen = right if self.inputs is None else self.inputs @ right
+        self.logits.addr_(seen, left, alpha=-eta)

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from medcoreset.evidence import Evidence
+from medcoreset.memory import fits
 from medcoreset.methods.greedy import first_best, shuffled
 from medcoreset.methods.registry import Picks, selecting
 from medcoreset.options import Range
@@ -29,7 +30,7 @@ STATIC = (
     label="GradMatch",
     needs=("gradients",),
     reference="Killamsetty et al., ICML 2021, Algorithm 2",
-    cost="O(N_c·D·C·M_c + M_c³) per class of N_c samples, M_c of them picked",
+    cost="O(N_c·(D + C + M_c)·M_c + M_c³) per class of N_c samples, M_c of them picked",
     balance="class",
     weighted=True,
     departs="code of DeepCore divides gradients by the batch size, so that λ outweighs them, calls a "
@@ -87,11 +88,19 @@ def matching_pursuit(
     ‖A·w − target‖² + λ‖w‖² over w ≥ 0. A single pick has the weight 1. `target` is (C, 1 + D).
     Only with λ = 0, k is less than `count` if the gradients of others, or of some in `start`, depend
     linearly on those of the picks: they can add nothing.
+
+    The inner products with the residual follow from those of all gradients with the picks', which are
+    kept in memory if they fit and are no more than what a gradient written out has.
     """
+    from medcoreset.evidence.kernels import Kernel, Rows
+
     fit = RidgeFit(count, lam)
     products, squares = gradients.dot(target), gradients.norms**2
     scale = float(products.abs().max())
     residual, closed = products.clone(), products.isinf()
+    keeps = count <= gradients.size and fits(8 * count * len(gradients), target.device)
+    kept = products.new_empty(count, len(gradients)) if keeps else None
+    rows = Rows(Kernel(gradients.inner, squares))
     queue, room = list(start), count
     picks: list[int] = []
     while room and not closed.all():
@@ -99,13 +108,22 @@ def matching_pursuit(
         residual[closed] = -np.inf
         pick = int(queue.pop(0)) if given else first_best(residual, scale)
         closed[pick] = True
-        between = gradients.inner(slice(pick, pick + 1), picks)[0].cpu().numpy()
-        added = fit.add(between, float(squares[pick]), float(products[pick]))
+        if kept is None:
+            between = gradients.inner([pick], picks)[0]
+        else:
+            row = rows.row(pick, residual)
+            between = row[picks]
+        added = fit.add(between.cpu().numpy(), float(squares[pick]), float(products[pick]))
         room -= given or added
-        if added:
-            picks.append(pick)
-            weights = target.new_tensor(fit.weights())
+        if not added:
+            continue
+        picks.append(pick)
+        weights = target.new_tensor(fit.weights())
+        if kept is None:
             residual = gradients.dot(target - gradients.sum(picks, weights))
+        else:
+            kept[len(picks) - 1] = row
+            residual = products - weights @ kept[: len(picks)]
     return np.array(picks, dtype=np.int64), fit.nonnegative()
 
 

@@ -13,7 +13,7 @@ from medcoreset.options import Range
     label="Graph Cut",
     needs=("similarity",),
     reference="Iyer et al., ALT 2021; DeepCore, Section 2.2",
-    cost="O(N_c²·D) per class of N_c samples",
+    cost="O(N_c·(D + C)·M_c) per class of N_c samples, M_c of them picked",
     balance="class",
     departs="code of DeepCore is a stochastic greedy whose sample has one element, which does not "
     "terminate when gains are negative",
@@ -33,17 +33,18 @@ def graph_cut(
     """
     import torch
 
-    from medcoreset.evidence.kernels import similarity
+    from medcoreset.evidence.kernels import Rows, similarity
 
     order, evidence = shuffled(evidence, rng)
     kernel = similarity(evidence)
     gains = lam * kernel.sums() - kernel.diagonal
     scale = float(gains.abs().max())
+    rows = Rows(kernel)
     picks: list[int] = []
     given = list(evidence.preselected)
     while len(picks) < count:
         pick = int(given[len(picks)]) if len(picks) < len(given) else first_best(gains, scale)
         picks.append(pick)
-        gains -= 2 * kernel.rows(torch.tensor([pick]))[0]
+        gains.sub_(rows.row(pick, gains), alpha=2)
         gains[pick] = -torch.inf
     return order[picks]

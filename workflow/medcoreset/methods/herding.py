@@ -1,10 +1,13 @@
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from medcoreset.evidence import Evidence
-from medcoreset.methods.greedy import first_best, shuffled
+from medcoreset.methods.greedy import best_of_near, rough, rounding, shuffled
 from medcoreset.methods.registry import selecting
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Take = Literal["nearest", "farthest"]
 
@@ -27,20 +30,30 @@ def herding(
     (of the class, when class-balanced). Of equally near samples, a random one is picked.
     `take: farthest` has argmax in place of argmin, as the code of DeepCore.
     """
+    from medcoreset.evidence.gradients import in_unit
+
     order, evidence = shuffled(evidence, rng)
-    # A column per sample: products of all with one vector are faster than with a row per sample.
-    features = evidence.tensor("features").T.contiguous()
+    features = evidence.tensor("features")
     # From the mean, ‖(i+1)·μ − Σ x_j − x‖² = ‖s‖² + 2 s·x + ‖x‖², where s is the sum of the picks.
-    features -= features.mean(dim=1, keepdim=True)
+    features -= features.mean(dim=0)
+    # The unit does not matter.
+    features = in_unit(features)
+    kind = rough(features)
+    roughly, error = features.to(kind), 2 * rounding(features.shape[1], kind)
     sign = 1 if take == "nearest" else -1
-    nearness = -sign * features.norm(dim=0).square()
+    nearness = -sign * features.square().sum(dim=1)
     scale = float(nearness.abs().max())
     picks = evidence.preselected.tolist()
-    picked_sum = features[:, picks].sum(dim=1)
+    picked_sum = features[picks].sum(dim=0)
     nearness[picks] = -np.inf
+
+    def exact(places: "Tensor") -> "Tensor":
+        return nearness[places] - 2 * sign * (features[places] @ picked_sum)
+
     while len(picks) < count:
-        best = first_best(nearness.addmv(features.T, picked_sum, alpha=-2 * sign), scale)
+        near = nearness.sub(roughly @ picked_sum.to(kind), alpha=2 * sign)
+        best = best_of_near(near, error * float(picked_sum.norm()), exact, scale)
         picks.append(best)
-        picked_sum += features[:, best]
+        picked_sum += features[best]
         nearness[best] = -np.inf
     return order[picks]

@@ -36,7 +36,7 @@ def log_det(
     """
     import torch
 
-    from medcoreset.evidence.kernels import similarity
+    from medcoreset.evidence.kernels import Rows, similarity
 
     order, evidence = shuffled(evidence, rng)
     kernel = similarity(evidence)
@@ -45,6 +45,7 @@ def log_det(
     # Row by row the Cholesky factor of the picks, extended to all samples: (picks, N).
     factor = variance.new_empty(count, len(kernel))
     taken = torch.zeros_like(variance, dtype=torch.bool)
+    rows = Rows(kernel)
     picks: list[int] = []
     given = list(evidence.preselected)
     while len(picks) < count:
@@ -56,7 +57,7 @@ def log_det(
             raise UserError(
                 f"log_det: {evidence.name}: similarity is to be a covariance, positive semi-definite"
             )
-        row = kernel.rows(torch.tensor([pick]))[0] - factor[:done, pick] @ factor[:done]
+        row = rows.row(pick, wanted) - factor[:done, pick] @ factor[:done]
         # Of a pick that those before determine, rounding may leave nothing or less.
         row /= variance[pick].clamp_min(torch.finfo(row.dtype).eps * scale).sqrt()
         factor[done] = row
