@@ -1,7 +1,7 @@
 """Measure what the approximate selections reach, beside the exact ones, and what they take.
 
-    python benchmarks/approximate.py value [--out FILE.csv]
-    python benchmarks/approximate.py time [METHOD …] [--samples 200000] [--rate 0.01 …] [--out FILE.csv]
+    python benchmarks/approximate.py value [METHOD …] [--rate 0.1 …]
+    python benchmarks/approximate.py time [METHOD …] [--rate 0.01 …] [--samples 200000] [--exact]
 
 `value` selects 1 % and 10 % of 20,000 samples × 512 exactly, approximately and at random, without
 classes, and says what picks reach: the function that facility location and graph cut maximise, the
@@ -80,12 +80,15 @@ def main(threads: int) -> None:
 @main.command("value")
 @click.argument("methods", nargs=-1)
 @click.option("--samples", type=click.IntRange(min=100), default=20000, show_default=True)
+@click.option("--rate", "rates", multiple=True, type=float, default=RATES, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, help="The CSV.")
-def value_command(methods: tuple[str, ...], samples: int, out: Path) -> None:
+def value_command(
+    methods: tuple[str, ...], samples: int, rates: tuple[float, ...], out: Path
+) -> None:
     """Say what picks reach, beside the exact ones and random ones."""
     for method in methods or [method for method, ways in APPROXIMATE.items() if ways]:
         for data in ("rectified", "clustered"):
-            for rate in RATES:
+            for rate in rates:
                 case = Measurement("value", data, method, {}, samples, count=int(rate * samples))
                 for row in reached(case):
                     add(out, row)

@@ -34,11 +34,11 @@ def graph_cut(
     random one. Gains are linear in the picks, so that a pick changes them by one row of s.
 
     With an `epsilon`, each pick is the one of largest gain among (N/M)·ln(1/ε) random samples, in all at
-    a cost of O(N·ln(1/ε)·C·D) and the memory of the samples looked at. The expected value is then at
+    a cost of O(N·ln(1/ε)·C·D) and the memory of the samples looked at. The value expected is then at
     least 1 − 1/e − ε of the largest possible (Mirzasoleiman et al. 2015, Theorem 1) as long as no
-    sample's gain is negative for any 2·M samples that are picked before: in proportion to N, say, if
-    Σ_i s_ij ≥ (4·M + 1)/λ. Beyond, graph cut is not monotone, and there is no bound. A similarity that
-    is given is gone through as fast without, and `epsilon` changes nothing.
+    gain is negative whatever 2·M samples are picked before, which is sure where λ Σ_i s_ij ≥ 4·M + 1
+    for all j. Beyond, graph cut is not monotone, and there is no bound. Rows of a similarity that
+    is given cost next to nothing: then all samples are looked at.
     """
     import torch
 

@@ -1,4 +1,10 @@
-"""Covering many samples part by part, for facility location and CRAIG where N² is too much."""
+"""Covering many samples part by part, for facility location and CRAIG where N² is too much.
+
+Parts are of similar samples, since samples of random parts are covered anew by each of them (GreeDi,
+Mirzasoleiman et al., NeurIPS 2013): of samples in clusters, M / P picks from each of P random parts covered
+fewer than M picks at random. A graph of nearest neighbours has a bound in terms of the best cover (Lindgren
+et al., NeurIPS 2016), but finding them exactly takes the N²·D that are too much.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -36,14 +42,12 @@ def cover_in_parts(
     """Return picks for Σ_i max s_ij over picks j of i's own part, int64 (count,), and the parts.
 
     Preselected samples come first, then one pick of each part, then those of largest gain in any.
-    Parts are those of `divided`, of samples in random order.
+    Parts are those of `divided`; the samples are to be in random order.
 
-    Where f'(S) counts a sample as covered only from its own part, picks S are those of the greedy
-    algorithm for f', but for the first of each of the P parts; so with s ≥ 0
-    f(S) ≥ f'(S) ≥ (1 − exp(−(M − P)/M)) max f' (Nemhauser et al. 1978; without preselected samples).
-    max f' may be less than max f, the less so the more samples a part has. A random division has the
-    bound of Mirzasoleiman et al. (NeurIPS 2013, Theorem 4.1) but, since every part then covers
-    all kinds of samples anew, reached less than random picks did where samples form clusters.
+    With f the sum over all picks, and f' ≤ f that over picks of i's own part, this is the greedy
+    algorithm for f', but for the first pick of each of the P parts. So for s ≥ 0, without preselected
+    samples, f(S) ≥ f'(S) ≥ (1 − exp(P/M − 1)) max f' (as Nemhauser et al. 1978). There is no bound in terms
+    of max f, which may be far above max f' where optimal picks cover samples across parts.
     """
     given = evidence.preselected
     parts = divided(evidence, kernel, size, max(1, count - len(given)))
