@@ -1,4 +1,7 @@
-"""One measurement of selection.py, in a process of its own: `selection_worker.py CASE_AS_JSON`."""
+"""One measurement of selection.py or approximate.py, in a process of its own.
+
+`selection_worker.py CASE_AS_JSON`
+"""
 
 import json
 import sys
@@ -34,6 +37,21 @@ def evidence(n: int, dimensions: int) -> dict[str, np.ndarray]:
     }
 
 
+def clustered(n: int, dimensions: int) -> dict[str, np.ndarray]:
+    """Return features, gradients too, in 100 clusters of unequal size and width in 16 dimensions."""
+    rng = np.random.default_rng(0)
+    share = 1 / np.arange(1, 101)
+    cluster = rng.choice(100, n, p=share / share.sum())
+    centres = rng.normal(size=(100, 16), scale=2)
+    inner = centres[cluster] + rng.normal(size=(n, 16)) * rng.gamma(1, 0.6, size=(100, 1))[cluster]
+    features = np.tanh(inner @ rng.normal(size=(16, dimensions)) / 4)
+    features += rng.normal(size=(n, dimensions), scale=0.05)
+    return {"labels": cluster, "features": features, "gradients": features}
+
+
+DATA = {"rectified": evidence, "clustered": clustered}
+
+
 def main() -> None:
     """Select, and print what was measured as JSON."""
     case = json.loads(sys.argv[1])
@@ -42,17 +60,14 @@ def main() -> None:
         arrays = {"similarity": np.load(path)}
         few = {"similarity": arrays["similarity"][:50, :50]}
     else:
-        arrays = evidence(case["samples"], case["dimensions"])
-        few = evidence(50, case["dimensions"])
+        made = DATA[case.get("data", "rectified")]
+        arrays = made(case["samples"], case["dimensions"])
+        few = made(50, case["dimensions"])
     # Once before, so that libraries have started.
     select(method, Evidence(few), 5, balance="global")
-    balance = case["balance"]
+    how = {"balance": case["balance"], "options": case.get("options")}
     print(
-        json.dumps(
-            measured(
-                lambda: select(method, Evidence(arrays), case["count"], balance=balance).indices
-            )
-        )
+        json.dumps(measured(lambda: select(method, Evidence(arrays), case["count"], **how).indices))
     )
 
 

@@ -44,7 +44,7 @@ class Kernel:
 
     `block(rows, columns)` computes s of some samples and others; `whole` (N, N) is s, if it is in
     memory. `diagonal` (N,) is s_ii, and no s_ij is below `floor` ≤ s_ij. `sums()` returns Σ_j s_ij
-    (N,), if there is a faster way than by all s_ij.
+    (N,), if there is a faster way than by all s_ij. s is in units of `unit`.
     """
 
     def __init__(
@@ -54,17 +54,23 @@ class Kernel:
         floor: float = 0.0,
         sums: Callable[[], Tensor] | None = None,
         whole: Tensor | None = None,
+        unit: float = 1.0,
     ) -> None:
         self.block = block
         self.diagonal = diagonal
         self.floor = floor
         self.whole = whole
+        self.unit = unit
         self._sums = sums
 
     @classmethod
-    def of(cls, whole: Tensor, floor: float) -> "Kernel":
+    def of(cls, whole: Tensor, floor: float, unit: float = 1.0) -> "Kernel":
         """Return the kernel of a matrix (N, N) in memory."""
-        return cls(lambda rows, columns: whole[rows][:, columns], whole.diagonal(), floor, whole=whole)
+
+        def block(rows: Samples, columns: Samples) -> Tensor:
+            return whole[rows][:, columns]
+
+        return cls(block, whole.diagonal(), floor, whole=whole, unit=unit)
 
     def __len__(self) -> int:
         """Return N."""
@@ -97,7 +103,7 @@ class Kernel:
             strip = self.block(rows, rest)
             whole[rest, rows] = strip.T
             whole[rows, rest] = strip
-        return Kernel.of(whole, self.floor)
+        return Kernel.of(whole, self.floor, self.unit)
 
     def _blocks(self, size: int) -> list[slice]:
         return [slice(first, first + size) for first in range(0, len(self), size)]
@@ -164,7 +170,9 @@ def similarity(evidence: Evidence, precision: Precision = "double") -> Kernel:
             return unit.dot(unit.sum()).mul_(0.5).add_(0.5 * len(unit))
 
         # Those of float32 are not the sums of its rounded s_ij.
-        return Kernel(block, 0.5 + 0.5 * unit.norms**2, sums=sums if precision == "double" else None)
+        return Kernel(
+            block, 0.5 + 0.5 * unit.norms**2, sums=sums if precision == "double" else None
+        )
     given = evidence.tensor("similarity")
     if _asymmetry(given) > ASYMMETRY * float(given.abs().max()):
         raise UserError(f"{evidence.name}: similarity is to be symmetric, and is not")
@@ -174,7 +182,9 @@ def similarity(evidence: Evidence, precision: Precision = "double") -> Kernel:
 def proximity(evidence: Evidence, precision: Precision = "double") -> Kernel:
     """Return −‖g_i − g_j‖₂ of gradients; with `precision: single`, in units of about the largest."""
     gradients = Gradients.of(evidence)
+    unit = 1.0
     if precision == "single":
+        unit = float(gradients.left.norm(dim=1).max() * gradients.right.norm(dim=1).max())
         gradients = Gradients(in_unit(gradients.left), in_unit(gradients.right)).to(torch.float32)
     squares = gradients.norms**2
     least = ROUNDING * torch.finfo(squares.dtype).eps
@@ -185,7 +195,8 @@ def proximity(evidence: Evidence, precision: Precision = "double") -> Kernel:
         squared.masked_fill_(squared < both.mul_(least), 0)
         return squared.sqrt_().neg_()
 
-    return Kernel(block, torch.zeros_like(squares), -2 * float(gradients.norms.max()))
+    floor = -2 * float(gradients.norms.max())
+    return Kernel(block, torch.zeros_like(squares), floor, unit=unit)
 
 
 def _kind(precision: Precision) -> torch.dtype:

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -5,6 +6,7 @@ import numpy as np
 from medcoreset.evidence import Evidence
 from medcoreset.methods.facility_location import cover
 from medcoreset.methods.greedy import shuffled
+from medcoreset.methods.parts import PartSize, cluster_sizes, cover_in_parts, divides
 from medcoreset.methods.registry import Picks, selecting
 from medcoreset.options import Range
 
@@ -26,6 +28,7 @@ def craig(
     *,
     added: Annotated[float, Range(0)] = 0.0,
     precision: Literal["double", "single"] = "double",
+    part_size: PartSize = None,
 ) -> Picks:
     """Greedily maximise Σ_i max (c − ‖g_i − g_j‖) over picks j, of last-layer gradients g.
 
@@ -39,9 +42,19 @@ def craig(
     about half the time. Of a distance below 1 % of ‖g_i‖ it leaves no digit, so that picks change
     where many gradients are so near to each other, or where the two best gains differ by less than
     about 1e-6 of the sum of all ‖g_i‖.
+
+    With a `part_size`, the samples are divided into parts of similar ones, of at most so many, and only
+    picks of its own part are near to a sample, also where weights are counted, as in
+    `facility_location`.
     """
     from medcoreset.evidence.kernels import proximity
 
     order, evidence = shuffled(evidence, rng)
-    picks, nearest = cover(proximity(evidence, precision), count, evidence.preselected)
-    return Picks(order[picks], np.bincount(nearest, minlength=count) + added)
+    kernel = partial(proximity, precision=precision)
+    if divides(evidence, part_size):
+        picks, parts = cover_in_parts(evidence, kernel, count, part_size)
+        sizes = cluster_sizes(evidence, kernel, picks, parts)
+    else:
+        picks, nearest = cover(kernel(evidence), count, evidence.preselected)
+        sizes = np.bincount(nearest, minlength=count)
+    return Picks(order[picks], sizes + added)
