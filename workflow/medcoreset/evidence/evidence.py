@@ -257,13 +257,17 @@ class Evidence:
         else:
             values = self._derive(statistic, place, seen)
         # What is there itself was checked for it.
-        if statistic not in self._arrays and np.isnan(values if seen is None else values[seen]).any():
+        if (
+            statistic not in self._arrays
+            and np.isnan(values if seen is None else values[seen]).any()
+        ):
             raise UserError(f"{self.name}: {statistic} has NaN in epochs that are marked as seen")
         if seen is None or seen.all():
             return values
         if values.dtype.kind != "f":
             values = values.astype(np.float32)
         masked = self.missing == "masked" or statistic == "correct"
+        seen = seen.reshape(*seen.shape, *[1] * (values.ndim - 2))  # of probabilities, for every class
         return np.where(seen, values, values.dtype.type(np.nan if masked else 0))
 
     def _derive(self, statistic: str, place: checks.Place, seen: np.ndarray | None) -> np.ndarray:

@@ -53,6 +53,7 @@ def tdds(
 
 def changes(p: np.ndarray) -> np.ndarray:
     """Return d_t (K − 1, B) of probabilities (K, B, C), NaN where one of the two was not recorded."""
+    p = p.astype(np.float64)  # they may be saved in half of single precision
     logarithms = np.log(np.maximum(p, SMALLEST))
     return np.abs(p[1:] * (logarithms[1:] - logarithms[:-1])).sum(axis=2)
 
