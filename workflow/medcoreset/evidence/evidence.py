@@ -258,7 +258,10 @@ class Evidence:
         else:
             values = self._derive(statistic, place, seen)
         # What is there itself was checked for it.
-        if statistic not in self._arrays and np.isnan(values if seen is None else values[seen]).any():
+        if (
+            statistic not in self._arrays
+            and np.isnan(values if seen is None else values[seen]).any()
+        ):
             raise UserError(f"{self.name}: {statistic} has NaN in epochs that are marked as seen")
         if seen is None or seen.all():
             return values

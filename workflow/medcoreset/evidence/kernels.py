@@ -64,7 +64,9 @@ class Kernel:
     @classmethod
     def of(cls, whole: Tensor, floor: float) -> "Kernel":
         """Return the kernel of a matrix (N, N) in memory."""
-        return cls(lambda rows, columns: whole[rows][:, columns], whole.diagonal(), floor, whole=whole)
+        return cls(
+            lambda rows, columns: whole[rows][:, columns], whole.diagonal(), floor, whole=whole
+        )
 
     def __len__(self) -> int:
         """Return N."""
@@ -164,7 +166,9 @@ def similarity(evidence: Evidence, precision: Precision = "double") -> Kernel:
             return unit.dot(unit.sum()).mul_(0.5).add_(0.5 * len(unit))
 
         # Those of float32 are not the sums of its rounded s_ij.
-        return Kernel(block, 0.5 + 0.5 * unit.norms**2, sums=sums if precision == "double" else None)
+        return Kernel(
+            block, 0.5 + 0.5 * unit.norms**2, sums=sums if precision == "double" else None
+        )
     given = evidence.tensor("similarity")
     if _asymmetry(given) > ASYMMETRY * float(given.abs().max()):
         raise UserError(f"{evidence.name}: similarity is to be symmetric, and is not")

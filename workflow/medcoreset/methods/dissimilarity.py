@@ -61,7 +61,9 @@ class Dissimilarity:
         own = (self.own / (self.scale or 1.0)).to(kind)
         return type(self)(own, left, right), rounding(left.shape[1] + 4, kind) + ROUNDING
 
-    def to(self, samples: "Tensor | slice | list[int]" = ALL, rows: "Tensor | slice" = ALL) -> "Tensor":
+    def to(
+        self, samples: "Tensor | slice | list[int]" = ALL, rows: "Tensor | slice" = ALL
+    ) -> "Tensor":
         """Return d between the samples in `rows` and `samples` (k,), float64 (rows, k), 0 or more."""
         distances = self.own[rows, None] + self.own[samples]
         return distances.addmm_(self.left[rows], self.right[samples].T, alpha=-1).clamp_min_(0)
