@@ -49,17 +49,16 @@ def glister(
     if there are none), or with `validation: train` that of the training samples. Of equal ones, a
     random one is picked. Given `gradients` are not used: the step needs the last layer.
     """
-    from medcoreset.evidence.gradients import Gradients
+    from medcoreset.evidence.gradients import Gradients, in_unit
 
     order, evidence = shuffled(evidence, rng)
     held_out = Validating(evidence, validation)
-    train = held_out.coordinates(Gradients.of_last_layer(evidence))
-    # The unit does not matter to the order; in this one float32 holds all.
-    unit = float(train.right.norm(dim=1).max())
-    train = Gradients(train.left, train.right / unit)
+    gradients = held_out.coordinates(Gradients.of_last_layer(evidence))
+    # The unit does not matter to the order, but to the step.
+    unit = float(gradients.left.norm(dim=1).max() * gradients.right.norm(dim=1).max())
+    train = Gradients(in_unit(gradients.left), in_unit(gradients.right))
     kind = rough(train.right)
-    roughly = train.to(kind)
-    error = float(train.left.norm(dim=1).max()) * rounding(sum(held_out.gradient().shape), kind)
+    roughly, error = train.to(kind), rounding(sum(held_out.gradient().shape), kind)
     picks: list[int] = []
     given = list(evidence.preselected)
     while len(picks) < count:
