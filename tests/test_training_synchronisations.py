@@ -1,0 +1,114 @@
+"""Within an epoch the host only sends work to the device: it waits for nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from medcoreset.device import arithmetic
+from medcoreset.networks.factory import build
+from medcoreset.training import dynamics
+from medcoreset.training.checkpoint import Checkpoint, Interruption
+from medcoreset.training.data import resident
+from medcoreset.training.dynamics import Recorder
+from medcoreset.training.loop import Subset, Training
+from medcoreset.training.model import Model
+from medcoreset.training.options import TrainingOptions
+from medcoreset.training.progress import Progress
+from tests.synchronisations import synchronisations
+from tests.training_cases import digits
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def training(folder, device: str, network: str = "resnet18+width=4", **options) -> Training:
+    """A surrogate's training on digits, with 5 steps an epoch, the last of them short."""
+    place, dataset = torch.device(device), digits()
+    settings = {"epochs": 8, "channels": 0, "batch_size": 64, "last_batch": "keep"} | options
+    chosen = TrainingOptions(**settings)
+    data = resident(dataset, chosen, place)
+    module = build(network, channels=data.channels, classes=10, image_size=data.image_size)
+    recorder = Recorder(folder, data.train.labels, classes=10, epochs=8, probs_budget_mb=10)
+    return Training(
+        Model(module, place, arithmetic(chosen.precision, place, module)),
+        data,
+        Subset(0, np.arange(len(dataset.train_labels)), surrogate=True),
+        chosen,
+        checkpoint=Checkpoint(folder / "none.pt", {}, float("inf")),
+        interruption=Interruption(),
+        progress=Progress("digits"),
+        recorder=recorder,
+    )
+
+
+CASES = [
+    {},
+    {"network": "lenet", "optimizer": "adam", "precision": "float32"},
+    {"network": "wrn16_8+width=1", "precision": "bf16", "augmentation": "crop_flip"},
+    {"network": "mobilenet_v3+size=small", "accumulate": True, "nesterov": False, "momentum": 0.0},
+]
+
+
+def epoch(one: Training, monkeypatch) -> None:
+    """Train an epoch without its end, where the losses are looked at."""
+    monkeypatch.setattr(one, "_check_losses", lambda steps: None)
+    one._train_epoch()
+
+
+@pytest.mark.parametrize("options", CASES)
+def test_an_epoch_waits_for_nothing(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(dynamics, "BLOCK_BYTES", 4 * 10 * 100)  # statistics within the epoch too
+    one = training(tmp_path, "cpu", **options)
+    one.progress.start(one.plan.iterations, 0)
+    with synchronisations() as found:
+        epoch(one, monkeypatch)
+    assert found == []
+    assert one.step == 5
+    with synchronisations() as found:
+        one._finish_epoch()
+    assert found  # at the end of an epoch its numbers are read
+
+
+@GPU
+@pytest.mark.parametrize("options", CASES)
+def test_an_epoch_waits_for_nothing_on_a_gpu(tmp_path, monkeypatch, options):
+    """As CUDA itself sees it, after an epoch in which libraries choose their kernels."""
+    one = training(tmp_path, "cuda", **options)
+    one.progress.start(one.plan.iterations, 0)
+    one.clock = 0.0
+    one._train_epoch()
+    one._finish_epoch()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        epoch(one, monkeypatch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("_local_scalar_dense", lambda tensor: tensor.sum().item()),
+        ("_local_scalar_dense", lambda tensor: bool(tensor.any())),
+        ("_local_scalar_dense", lambda tensor: float(tensor[0])),
+        ("_local_scalar_dense", lambda tensor: range(10)[tensor.long()[0]]),
+        ("_local_scalar_dense", lambda tensor: tensor[tensor.long()[0]]),
+        ("nonzero", lambda tensor: tensor.nonzero()),
+        ("masked_select", lambda tensor: tensor.masked_select(tensor > 0)),
+        ("index", lambda tensor: tensor[tensor > 0]),
+        ("index_put_", lambda tensor: tensor.index_put_((tensor > 0,), tensor[:1])),
+        ("equal", lambda tensor: torch.equal(tensor, tensor)),
+        ("_unique2", lambda tensor: tensor.unique()),
+        ("cpu", lambda tensor: tensor.cpu()),
+        ("to", lambda tensor: tensor.to("cpu")),
+        ("numpy", lambda tensor: tensor.numpy()),
+        ("tolist", lambda tensor: tensor.tolist()),
+    ],
+)
+def test_every_way_to_wait_is_counted(name, read):
+    tensor = torch.arange(3.0)
+    with synchronisations() as found:
+        tensor[torch.tensor([2, 0])] += 1
+        (tensor * 2).argmax(0)
+        assert found == []
+        read(tensor)
+    assert name in found
