@@ -1,43 +1,14 @@
 """Within an epoch the host only sends work to the device: it waits for nothing."""
 
-import numpy as np
 import pytest
 import torch
 
-from medcoreset.device import arithmetic
-from medcoreset.networks.factory import build
 from medcoreset.training import dynamics
-from medcoreset.training.checkpoint import Checkpoint, Interruption
-from medcoreset.training.data import resident
-from medcoreset.training.dynamics import Recorder
-from medcoreset.training.loop import Subset, Training
-from medcoreset.training.model import Model
-from medcoreset.training.options import TrainingOptions
-from medcoreset.training.progress import Progress
+from medcoreset.training.loop import Training
 from tests.synchronisations import synchronisations
-from tests.training_cases import digits
+from tests.training_cases import training
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
-def training(folder, device: str, network: str = "resnet18+width=4", **options) -> Training:
-    """A surrogate's training on digits, with 5 steps an epoch, the last of them short."""
-    place, dataset = torch.device(device), digits()
-    settings = {"epochs": 8, "channels": 0, "batch_size": 64, "last_batch": "keep"} | options
-    chosen = TrainingOptions(**settings)
-    data = resident(dataset, chosen, place)
-    module = build(network, channels=data.channels, classes=10, image_size=data.image_size)
-    recorder = Recorder(folder, data.train.labels, classes=10, epochs=8, probs_budget_mb=10)
-    return Training(
-        Model(module, place, arithmetic(chosen.precision, place, module)),
-        data,
-        Subset(0, np.arange(len(dataset.train_labels)), surrogate=True),
-        chosen,
-        checkpoint=Checkpoint(folder / "none.pt", {}, float("inf")),
-        interruption=Interruption(),
-        progress=Progress("digits"),
-        recorder=recorder,
-    )
 
 
 CASES = [

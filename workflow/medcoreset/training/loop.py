@@ -18,6 +18,7 @@ from medcoreset.training import evaluation, optimizer
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_order
 from medcoreset.training.dynamics import Recorder
+from medcoreset.training.graphs import Graphs
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
@@ -78,6 +79,12 @@ class Training:
         self.logits: dict[str, Tensor] = {}
         self.epoch = self.step = 0
         self.parts = 1
+        # A step finds its learning rate, and the place of its loss, by the device's own count.
+        self.rates = self._on_device(self._rates())
+        self.iteration = torch.zeros(1, dtype=torch.int64, device=self.device)
+        # A batch that may run out of memory is not captured: it is cut into parts.
+        captured = self.device.type == "cuda" and not options.accumulate
+        self.graphs = Graphs(enabled=captured)
         self.losses = torch.zeros(len(self.plan.batches), device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.seconds = self.training_seconds = 0.0
@@ -121,12 +128,21 @@ class Training:
     def _train_step(self, indices: Tensor, images: Tensor, weights: Tensor) -> None:
         """Take one optimiser step on the samples `indices` (B,) and their images."""
         labels = self.data.train.labels[indices]
-        loss, logits = self._gradients(images, labels, weights)
-        self.optimizer.step(self._rate(self.step))
-        self.losses[self.step] = loss
-        self.correct += (logits.argmax(1) == labels).sum()
+        logits = self.graphs.run(self._update, images, labels, weights)
         if self.recorder and self.options.record == "train":
             self.recorder.record(indices, logits)
+
+    def _update(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Take one optimiser step and note how it went; return its logits (B, classes).
+
+        No number of it is the host's, so that a GPU can replay it as it is.
+        """
+        loss, logits = self._gradients(images, labels, weights)
+        self.optimizer.step(self.rates.index_select(0, self.iteration))
+        self.losses.index_copy_(0, self.iteration % len(self.plan.batches), loss[None])
+        self.correct += (logits.argmax(1) == labels).sum()
+        self.iteration += 1
+        return logits
 
     def _gradients(self, images: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the gradients of a batch; return its mean loss () and logits (B, classes).
@@ -233,7 +249,16 @@ class Training:
         self.history, self.logits = state["history"], state["logits"]
         self.epoch, self.step, self.parts = state["position"]
         self.losses, self.correct = state["epoch"]
+        self.iteration.fill_(self._iterations_done())
         self.seconds, self.training_seconds = state["seconds"]
+
+    def _rates(self) -> np.ndarray:
+        """Return the learning rate of every iteration, as the device's optimisers read it."""
+        rates = [
+            learning_rate(iteration, self.plan.iterations, self.options)
+            for iteration in range(self.plan.iterations)
+        ]
+        return np.array(rates, np.float64 if self.device.type == "cpu" else np.float32)
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch."""
