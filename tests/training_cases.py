@@ -12,6 +12,7 @@ from medcoreset.networks.factory import build
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
 from medcoreset.training.dynamics import Recorder
+from medcoreset.training.group import Group
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
@@ -44,7 +45,13 @@ def job(folder: Path, dataset: Dataset, *, network: str = "mlp+width=16", **opti
     )
 
 
-def training(folder: Path, device: str, network: str = "resnet18+width=4", **options) -> Training:
+def training(
+    folder: Path,
+    device: str,
+    network: str = "resnet18+width=4",
+    group: Group = Group(),  # noqa: B008 (it is frozen)
+    **options,
+) -> Training:
     """A surrogate's training that has not begun, of 5 steps an epoch, the last of them short."""
     dataset, place = digits(), torch.device(device)
     settings = {"epochs": 8, "channels": 0, "batch_size": 64, "last_batch": "keep"} | options
@@ -62,6 +69,7 @@ def training(folder: Path, device: str, network: str = "resnet18+width=4", **opt
         interruption=Interruption(),
         progress=Progress("digits"),
         recorder=recorder,
+        group=group,
     )
 
 
