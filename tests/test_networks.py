@@ -38,6 +38,12 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def uncounted(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's state without the numbers of batches that its normalisations have seen."""
+    state = network.state_dict()
+    return {name: tensor for name, tensor in state.items() if "num_batches" not in name}
+
+
 @pytest.fixture(scope="module")
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
     """32 handwritten digits, enlarged to 16 pixels, in [−1, 1]."""
@@ -107,8 +113,9 @@ def test_inception_of_the_default_width_is_torchvisions(channels: int, image_siz
         expected.Conv2d_1a_3x3 = BasicConv2d(channels, 32, kernel_size=3, stride=2)
     expected.fc = nn.Identity()
     found = seeded("inception_v3", 3, channels, image_size).body.state_dict()
-    assert list(found) == list(expected.state_dict())
-    assert all(torch.equal(found[name], value) for name, value in expected.state_dict().items())
+    wanted = uncounted(expected)
+    assert list(found) == list(wanted)
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
 
 
 def test_inception_scales_every_layer() -> None:
@@ -171,6 +178,23 @@ def test_forward_is_the_head_of_the_features(network_id: str, digits) -> None:
         assert torch.equal(logits, network.head(network.features(images)))
     assert torch.isfinite(logits).all()
     assert not torch.allclose(logits[0], logits[1])  # what a network sees reaches its logits
+
+
+@pytest.mark.parametrize("network_id", NARROW)
+def test_no_batches_are_counted(network_id: str) -> None:
+    """Nor are counts missed: a state is loaded with and without them, as a plain dictionary too."""
+    counted, network = seeded(network_id), seeded(network_id, seed=1)
+    for module in counted.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.num_batches_tracked is None
+            assert module.momentum is not None  # else the running mean would need the count
+            module.num_batches_tracked = torch.tensor(7)
+    state, plain = counted.state_dict(), uncounted(counted)
+    assert network.state_dict().keys() == plain.keys()
+    for each in (state, dict(state), plain):
+        network.load_state_dict(each)
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, plain[name])
 
 
 @pytest.mark.parametrize("network_id", NARROW)

@@ -55,7 +55,7 @@ def theirs(parameters: list[torch.Tensor], options: TrainingOptions) -> torch.op
 
 
 def take(model: Model, steps: range, update) -> None:
-    """Train on noise, another batch and learning rate at each step; `update(lr)` ends a step."""
+    """Train on noise, another batch and learning rate at each step; `update(lr)` ends it."""
     device = next(model.parameters()).device
     for step in steps:
         random = torch.Generator().manual_seed(step)
@@ -63,12 +63,13 @@ def take(model: Model, steps: range, update) -> None:
         labels = torch.randint(4, (16,), generator=random).to(device)
         _, logits = model(images)
         cross_entropy(logits, labels).backward()
-        update(0.05 * 0.9**step)
+        kind = torch.float64 if device.type == "cpu" else torch.float32
+        update(torch.full((1,), 0.05 * 0.9**step, dtype=kind, device=device))
 
 
 def their_update(reference: torch.optim.Optimizer):
-    def update(lr: float) -> None:
-        reference.param_groups[0]["lr"] = lr
+    def update(lr: torch.Tensor) -> None:
+        reference.param_groups[0]["lr"] = lr if lr.is_cuda else lr.item()
         reference.step()
         reference.zero_grad()
 
@@ -76,7 +77,7 @@ def their_update(reference: torch.optim.Optimizer):
 
 
 def our_update(ours: optimizer.Optimizer):
-    def update(lr: float) -> None:
+    def update(lr: torch.Tensor) -> None:
         ours.step(lr)
         ours.zero_grad()
 

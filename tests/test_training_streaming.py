@@ -10,6 +10,7 @@ from medcoreset.errors import UserError
 from medcoreset.training.data import resident
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.run import train_coresets, train_surrogate
+from tests.synchronisations import synchronisations
 from tests.training_cases import digits, job
 
 CPU = torch.device("cpu")
@@ -43,6 +44,13 @@ def test_streamed_batches_are_those_of_the_decoded_array(streamed):
         pixels = torch.from_numpy(streamed.train_images[indices.numpy()]).permute(0, 3, 1, 2)
         torch.testing.assert_close(images, (pixels / 255 - 0.5) / 0.5)
         torch.testing.assert_close(images, split.batch(indices))
+
+
+def test_the_order_of_streamed_images_is_read_once(streamed):
+    split = resident(streamed, TrainingOptions(), CPU).train
+    with synchronisations() as found:
+        count = len(list(split.batches(torch.arange(100).split(30))))
+    assert (count, found.count("cpu")) == (4, 1)
 
 
 def test_a_surrogate_learns_from_images_that_stay_on_disk(streamed, tmp_path):

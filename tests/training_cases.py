@@ -3,10 +3,20 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from medcoreset.datasets import canonical
 from medcoreset.datasets.canonical import Dataset
+from medcoreset.device import arithmetic
+from medcoreset.networks.factory import build
+from medcoreset.training.checkpoint import Checkpoint, Interruption
+from medcoreset.training.data import resident
+from medcoreset.training.dynamics import Recorder
+from medcoreset.training.group import Group
+from medcoreset.training.loop import Subset, Training
+from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
+from medcoreset.training.progress import Progress
 from medcoreset.training.run import Job
 
 
@@ -32,6 +42,34 @@ def job(folder: Path, dataset: Dataset, *, network: str = "mlp+width=16", **opti
         out=folder / "out",
         device="cpu",
         checkpoint_seconds=0,
+    )
+
+
+def training(
+    folder: Path,
+    device: str,
+    network: str = "resnet18+width=4",
+    group: Group = Group(),  # noqa: B008 (it is frozen)
+    **options,
+) -> Training:
+    """A surrogate's training that has not begun, of 5 steps an epoch, the last of them short."""
+    dataset, place = digits(), torch.device(device)
+    settings = {"epochs": 8, "channels": 0, "batch_size": 64, "last_batch": "keep"} | options
+    chosen = TrainingOptions(**settings)
+    data = resident(dataset, chosen, place)
+    torch.manual_seed(0)
+    module = build(network, channels=data.channels, classes=10, image_size=data.image_size)
+    recorder = Recorder(folder, data.train.labels, classes=10, epochs=8, probs_budget_mb=10)
+    return Training(
+        Model(module, place, arithmetic(chosen.precision, place, module)),
+        data,
+        Subset(0, np.arange(len(dataset.train_labels)), surrogate=True),
+        chosen,
+        checkpoint=Checkpoint(folder / "none.pt", {}, float("inf")),
+        interruption=Interruption(),
+        progress=Progress("digits"),
+        recorder=recorder,
+        group=group,
     )
 
 

@@ -42,7 +42,9 @@ def command(
     """Train a surrogate on the full training set and dump its training dynamics.
 
     Writes DIR/evidence, DIR/model.pt, DIR/predictions.npz and DIR/metrics.json. Stopped by a
-    signal, it goes on from its last checkpoint when run again.
+    signal, it goes on from its last checkpoint when run again. On several GPUs,
+    `torchrun --nproc-per-node=2 -m medcoreset surrogate …` trains one network with a process per GPU, each
+    on its part of every batch.
     """
     options = TrainingOptions.from_mapping(training)
     from medcoreset.training.run import Job, train_surrogate

@@ -267,7 +267,9 @@ class Evidence:
         if values.dtype.kind != "f":
             values = values.astype(np.float32)
         masked = self.missing == "masked" or statistic == "correct"
-        seen = seen.reshape(*seen.shape, *[1] * (values.ndim - 2))  # of probabilities, for every class
+        seen = seen.reshape(
+            *seen.shape, *[1] * (values.ndim - 2)
+        )  # of probabilities, for every class
         return np.where(seen, values, values.dtype.type(np.nan if masked else 0))
 
     def _derive(self, statistic: str, place: checks.Place, seen: np.ndarray | None) -> np.ndarray:

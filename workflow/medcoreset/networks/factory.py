@@ -1,6 +1,9 @@
 """From a network id to a freshly initialised network."""
 
 import importlib
+from typing import Any
+
+from torch import nn
 
 from medcoreset.errors import UserError
 from medcoreset.networks import ARCHITECTURES, check, parse
@@ -14,7 +17,7 @@ def build(network_id: str, *, channels: int, classes: int, image_size: int) -> C
     The weights are drawn from torch's global generator alone: seed it with `torch.manual_seed`
     for the same network again. Every layer has PyTorch's default initialisation, as in the code
     of EVA's authors, and no pretrained weights are ever used. Layers that a kernel of the CPU's
-    library fails on compute in another way.
+    library fails on compute in another way. Batch normalisation counts no batches.
 
     Each family's module has one function per network, which takes `channels`, `image_size` and
     the options as keywords and returns the body and the size D of its features.
@@ -30,4 +33,22 @@ def build(network_id: str, *, channels: int, classes: int, image_size: int) -> C
     family = importlib.import_module(f"medcoreset.networks.{ARCHITECTURES[name].family}")
     body, feature_size = getattr(family, name)(channels=channels, image_size=image_size, **options)
     avoid_faulty_kernel(body)
+    _drop_counters(body)
     return Classifier(body, feature_size, classes)
+
+
+def _drop_counters(network: nn.Module) -> None:
+    """Take from each batch normalisation its count of batches, `num_batches_tracked`.
+
+    With a momentum nothing reads it, and to count takes an operation per layer and step. A state
+    with counts can still be loaded.
+    """
+    for layer in network.modules():
+        if getattr(layer, "num_batches_tracked", None) is not None:
+            layer.num_batches_tracked = None
+            layer.register_load_state_dict_pre_hook(_without_count)
+
+
+def _without_count(layer: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Drop the count from a state; torch itself adds one where it finds none."""
+    state.pop(f"{prefix}num_batches_tracked", None)

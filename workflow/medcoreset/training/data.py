@@ -70,9 +70,11 @@ class Split:
         """
         crops = crops or [None] * len(batches)
         if isinstance(self.images, StreamedImages):
+            # One copy from the device, for each would wait until its work is done.
+            numbers = torch.cat(list(batches)).cpu().numpy()
             decoded = load_batches(
                 self.images,
-                [indices.cpu().numpy() for indices in batches],
+                np.split(numbers, np.cumsum([len(indices) for indices in batches])[:-1]),
                 workers=self.workers if len(batches) > 1 else 0,
                 crop="center" if random is None else "random",
                 seed=random or 0,
@@ -95,7 +97,10 @@ class Split:
     def _flipped(self, pixels: np.ndarray, crops: Crops | None) -> torch.Tensor:
         """Put decoded pixels (B, H, W[, 3]) on the device and flip those that are to be."""
         decoded = pixels if pixels.ndim == 4 else pixels[..., None]
-        images = torch.from_numpy(decoded).to(self.labels.device, non_blocking=True)
+        images = torch.from_numpy(decoded)
+        if self.labels.is_cuda:
+            images = images.pin_memory()  # else the copy would wait until the GPU's work is done
+        images = images.to(self.labels.device, non_blocking=True)
         if crops is None:
             return images
         return torch.where(crops.flip[:, None, None, None], images.flip(2), images)

@@ -18,10 +18,12 @@ from medcoreset.training import evaluation, optimizer
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_order
 from medcoreset.training.dynamics import Recorder
+from medcoreset.training.graphs import Graphs
+from medcoreset.training.group import ALONE, Group
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
-from medcoreset.training.schedule import SMALLEST_BATCH, learning_rate, plan
+from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, plan
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Training:
     """Trains a model on a subset of the training samples.
 
     With a `recorder` the dynamics are written at every epoch. Between two steps the whole state is
-    `state()`: a training that loads it goes on to the same bytes as one that never stopped.
+    `state()`: a training that loads it goes on to the same bytes as one that never stopped. The
+    processes of a `group` take the same steps together; the first of them records and writes.
     """
 
     def __init__(
@@ -60,12 +63,14 @@ class Training:
         interruption: Interruption,
         progress: Progress,
         recorder: Recorder | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.model, self.data, self.subset, self.options = model, data, subset, options
-        self.recorder = recorder
+        self.recorder, self.group = recorder, group
         self.checkpoint, self.interruption, self.progress = checkpoint, interruption, progress
         self.device = data.train.labels.device
         self.plan = plan(len(subset.indices), options)
+        _check_parts(self.plan, group)
         self.indices = self._on_device(subset.indices)
         self.weights = self._on_device(_weights(subset, options))
         self.optimizer = optimizer.build(model.parameters(), options)
@@ -78,6 +83,12 @@ class Training:
         self.logits: dict[str, Tensor] = {}
         self.epoch = self.step = 0
         self.parts = 1
+        # A step finds its learning rate, and the place of its loss, by the device's own count.
+        self.rates = self._on_device(self._rates())
+        self.iteration = torch.zeros(1, dtype=torch.int64, device=self.device)
+        # A batch that is cut into parts, on one device or over several, is not captured.
+        whole = group.size == 1 and not options.accumulate and self.device.type == "cuda"
+        self.graphs = Graphs(enabled=options.cuda_graph and whole)
         self.losses = torch.zeros(len(self.plan.batches), device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.seconds = self.training_seconds = 0.0
@@ -101,9 +112,8 @@ class Training:
             return
         if self.step == 0:
             # Dropout is the one thing that draws from torch's own generator.
-            torch.manual_seed(
-                seeding.stream_seed(self.subset.streams, "augmentation", self.epoch, 1)
-            )
+            seed = seeding.stream_seed(self.subset.streams, "augmentation", self.epoch, 1)
+            torch.manual_seed(seed + self.group.rank)
         order = self._on_device(epoch_order(self.subset.streams, self.epoch, self.plan.samples))
         indices, weights = self.indices[order], self.weights[order]
         parts = [slice(*batch) for batch in batches[self.step :]]
@@ -119,17 +129,44 @@ class Training:
         self.training_seconds += time.perf_counter() - began
 
     def _train_step(self, indices: Tensor, images: Tensor, weights: Tensor) -> None:
-        """Take one optimiser step on the samples `indices` (B,) and their images."""
+        """Take one optimiser step on the samples `indices` (B,); `images` are this process's part."""
         labels = self.data.train.labels[indices]
-        loss, logits = self._gradients(images, labels, weights)
-        self.optimizer.step(self._rate(self.step))
-        self.losses[self.step] = loss
-        self.correct += (logits.argmax(1) == labels).sum()
+        logits = self.graphs.run(self._update, images, labels, weights)
         if self.recorder and self.options.record == "train":
             self.recorder.record(indices, logits)
 
+    def _update(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Take one optimiser step and note how it went; return its logits (B, classes).
+
+        No number of it is the host's, so that a GPU can replay it as it is.
+        """
+        loss, logits = self._together(*self._gradients(images, labels, weights), len(labels))
+        self.optimizer.step(self.rates.index_select(0, self.iteration))
+        self.losses.index_copy_(0, self.iteration % len(self.plan.batches), loss[None])
+        self.correct += (logits.argmax(1) == labels).sum()
+        self.iteration += 1
+        return logits
+
+    def _together(self, loss: Tensor, logits: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+        """Add up what the processes made of their parts of a batch of `samples`, with one message.
+
+        Gradients and loss are shares of the batch's mean. Returns its loss and all its logits.
+        """
+        if self.group.size == 1:
+            return loss, logits
+        everything = logits.new_zeros(samples, logits.shape[1])
+        everything[self.group.part(slice(0, samples))] = logits
+        statistics = list(self.model.buffers())
+        for each in statistics:
+            each /= self.group.size
+        gradients = [parameter.grad for parameter in self.model.parameters()]
+        self.group.add([*gradients, *statistics, loss, everything])
+        return loss, everything
+
     def _gradients(self, images: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the gradients of a batch; return its mean loss () and logits (B, classes).
+        """Compute the gradients of a batch's mean loss; return this () and the logits (B, classes).
+
+        Of several processes each gets its part of the images, and the part's share of the loss.
 
         Out of GPU memory, and if the options allow it, the batch is taken in ever smaller parts
         whose gradients add up, from then on; none has fewer images than a batch may have.
@@ -139,18 +176,22 @@ class Training:
             try:
                 return self._accumulated(images, labels, weights)
             except torch.cuda.OutOfMemoryError:
-                if not self.options.accumulate or len(labels) < 2 * self.parts * SMALLEST_BATCH:
+                if not self.options.accumulate or len(images) < 2 * self.parts * SMALLEST_BATCH:
                     raise
                 self.parts *= 2
                 torch.cuda.empty_cache()
 
-    def _accumulated(self, *batch: Tensor) -> tuple[Tensor, Tensor]:
+    def _accumulated(
+        self, images: Tensor, labels: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         total, found = torch.zeros((), device=self.device), []
-        parts = [tensor.tensor_split(self.parts) for tensor in batch]
-        for images, labels, weights in zip(*parts, strict=True):
+        samples, own = len(labels), self.group.part(slice(0, len(labels)))
+        batch = images, labels[own], weights[own]
+        for part in zip(*(tensor.tensor_split(self.parts) for tensor in batch), strict=True):
+            images, labels, weights = part
             _, logits = self.model(images)
             losses = cross_entropy(logits, labels, reduction="none") * weights
-            loss = losses.sum() / len(batch[0])
+            loss = losses.sum() / samples
             loss.backward()
             total += loss.detach()
             found.append(logits.detach())
@@ -170,10 +211,12 @@ class Training:
         accuracies = {}
         if self.plan.evaluates_after(self.epoch):
             accuracies = self._evaluate(self.epoch + 1, last=self.epoch + 1 == self.plan.epochs)
-        if self.recorder:
-            if self.options.record == "eval":
+        if self.subset.surrogate and self.options.record == "eval":
+            logits = self.predict(self.data.train)[1]
+            if self.recorder:
                 everything = torch.arange(len(self.data.train), device=self.device)
-                self.recorder.record(everything, self.predict(self.data.train)[1])
+                self.recorder.record(everything, logits)
+        if self.recorder:
             self.recorder.finish_epoch(self.epoch)
         self.history.append(entry | accuracies)
         self.progress.epoch(self.history[-1])
@@ -194,23 +237,30 @@ class Training:
         return evaluation.predict(self.model, split, self.pause)
 
     def pause(self) -> None:
-        """Checkpoint if it is time to; checkpoint and leave the process if a signal arrived."""
-        stopping = self.interruption.signal is not None
-        if stopping or self.checkpoint.due():
-            self.checkpoint.save(self.state())
-        if stopping:
+        """Checkpoint if it is time to; checkpoint and leave the process if a signal arrived.
+
+        A signal to one process of a group stops all.
+        """
+        due = self.group.first and self.checkpoint.due()
+        signal, due = self.group.most(self.interruption.signal or 0, due)
+        if signal or due:
+            state = self.state()
+            if self.group.first:
+                self.checkpoint.save(state)
+            self.group.most(0)  # none goes on, or leaves, before it is written
+        if signal:
+            self.interruption.signal = signal
             self.interruption.leave(self.checkpoint.path)
 
     def state(self) -> dict[str, Any]:
         """Return everything that the rest of the training depends on."""
         self._tick()
+        cuda = self.device.type == "cuda"
         return {
             "network": self.model.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": (
-                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-            ),
+            "random": self.group.gather(torch.get_rng_state()),
+            "random_cuda": cuda and self.group.gather(torch.cuda.get_rng_state(self.device)),
             "recorder": self.recorder and self.recorder.state(),
             "reports": self.reports.state(),
             "history": self.history,
@@ -224,16 +274,25 @@ class Training:
         """Go on from a `state`."""
         self.model.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"].cpu())
+        torch.set_rng_state(state["random"][self.group.rank].cpu())
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.device)
+            torch.cuda.set_rng_state(state["random_cuda"][self.group.rank].cpu(), self.device)
         if self.recorder:
             self.recorder.load(state["recorder"])
         self.reports.load(state["reports"])
         self.history, self.logits = state["history"], state["logits"]
         self.epoch, self.step, self.parts = state["position"]
         self.losses, self.correct = state["epoch"]
+        self.iteration.fill_(self._iterations_done())
         self.seconds, self.training_seconds = state["seconds"]
+
+    def _rates(self) -> np.ndarray:
+        """Return the learning rate of every iteration, as the device's optimisers read it."""
+        rates = [
+            learning_rate(iteration, self.plan.iterations, self.options)
+            for iteration in range(self.plan.iterations)
+        ]
+        return np.array(rates, np.float64 if self.device.type == "cpu" else np.float32)
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch."""
@@ -244,7 +303,11 @@ class Training:
         return min(self.epoch * len(self.plan.batches) + self.step, self.plan.iterations)
 
     def _images(self, indices: Tensor, parts: list[slice]) -> Iterator[Tensor]:
-        """Return the images (B, channels, H, W) of each part of an epoch's `indices` (M,)."""
+        """Return the images (B, channels, H, W) of each part of an epoch's `indices` (M,).
+
+        Of several processes each gets those of its own part of the part.
+        """
+        parts = [self.group.part(part) for part in parts]
         seed, crops, random = self.subset.streams, None, None
         if self.options.augmentation != "none":
             drawn = epoch_crops(seed, self.epoch, self.plan.samples)
@@ -271,6 +334,16 @@ class Training:
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+
+def _check_parts(plan: Plan, group: Group) -> None:
+    """Raise `UserError` if a process's part of a batch could not be normalised over."""
+    smallest = min(stop - start for start, stop in plan.batches)
+    if group.size > 1 and smallest < 2 * group.size:
+        raise UserError(
+            f"a batch of {smallest} images for {group.size} processes: each needs 2 or more; start "
+            "fewer, or set last_batch to even or drop"
+        )
 
 
 def _weights(subset: Subset, options: TrainingOptions) -> np.ndarray:

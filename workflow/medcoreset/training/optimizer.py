@@ -30,8 +30,11 @@ class Optimizer:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Update the parameters by their gradients, with learning rate `lr`."""
+    def step(self, lr: Tensor) -> None:
+        """Update the parameters by their gradients, with learning rate `lr` (1,).
+
+        It is on the parameters' device: float64 on a CPU, float32 on a GPU.
+        """
         self._update([parameter.grad for parameter in self.parameters], lr)
 
     def state_dict(self) -> dict[str, Any]:
@@ -42,7 +45,7 @@ class Optimizer:
         """Go on from the state that a `state_dict` returned."""
         self.state = state
 
-    def _update(self, gradients: list[Tensor], lr: float) -> None:
+    def _update(self, gradients: list[Tensor], lr: Tensor) -> None:
         raise NotImplementedError
 
 
@@ -55,7 +58,7 @@ class SGD(Optimizer):
         super().__init__(parameters)
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
 
-    def _update(self, gradients: list[Tensor], lr: float) -> None:
+    def _update(self, gradients: list[Tensor], lr: Tensor) -> None:
         first = self.momentum != 0 and not self.state
         if first:
             # The operator fills them with the first gradients.
@@ -86,7 +89,7 @@ class Adam(Optimizer):
             "steps": [self.parameters[0].new_zeros(()) for _ in self.parameters],
         }
 
-    def _update(self, gradients: list[Tensor], lr: float) -> None:
+    def _update(self, gradients: list[Tensor], lr: Tensor) -> None:
         torch._foreach_add_(self.state["steps"], 1)
         torch._fused_adam_(
             self.parameters,

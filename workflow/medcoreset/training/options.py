@@ -93,6 +93,9 @@ class TrainingOptions:
         "out of GPU memory, take batches in parts and add up their gradients; batch normalisation "
         "then sees the parts",
     )
+    cuda_graph: bool = _option(
+        False, "on a GPU, replay the training step from a CUDA graph (not yet tried on one)"
+    )
     weighted_loss: str = _option(
         "false",
         "weight the loss by the coreset's weights; where_given: that of methods that give weights, and "

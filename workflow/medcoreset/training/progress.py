@@ -9,11 +9,11 @@ EVERY_SECONDS = 30
 
 
 class Progress:
-    """Reports how far a training is, on standard error."""
+    """Reports how far a training is, on standard error; of processes that train together, one."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.terminal = sys.stderr.isatty()
+    def __init__(self, title: str, *, told: bool = True) -> None:
+        self.title, self.told = title, told
+        self.terminal = told and sys.stderr.isatty()
         self.said_at = -float("inf")
 
     def start(self, iterations: int, done: int) -> None:
@@ -22,7 +22,7 @@ class Progress:
 
         self.total, self.done, self.began_with = iterations, done, done
         self.began_at = time.monotonic()
-        if done:
+        if done and self.told:
             say(f"{self.title}: going on from step {done} of {iterations}")
         self.bar = tqdm(
             total=iterations, initial=done, desc=self.title, unit="step", disable=not self.terminal
@@ -40,7 +40,9 @@ class Progress:
         )
         if self.terminal:
             self.bar.set_postfix_str(words)
-        elif time.monotonic() - self.said_at >= EVERY_SECONDS or self.done == self.total:
+        elif self.told and (
+            time.monotonic() - self.said_at >= EVERY_SECONDS or self.done == self.total
+        ):
             self.said_at = time.monotonic()
             rate = (self.done - self.began_with) / max(self.said_at - self.began_at, 1e-9)
             say(

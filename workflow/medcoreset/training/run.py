@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from medcoreset.locks import sole
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
-from medcoreset.training import coreset
+from medcoreset.training import coreset, group
 from medcoreset.training.checkpoint import (
     Checkpoint,
     Interruption,
@@ -33,6 +33,7 @@ from medcoreset.training.checkpoint import (
 )
 from medcoreset.training.data import Data, resident
 from medcoreset.training.dynamics import Recorder
+from medcoreset.training.group import Group
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
@@ -69,20 +70,20 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
 
     `out` gets `evidence/` (training dynamics and the final network's outputs), `model.pt`,
     `predictions.npz` and, last, `metrics.json`. What an earlier job finished under the same
-    identity is taken over, not trained again.
+    identity is taken over, not trained again. Processes that `torchrun` started train together.
     """
-    with _bench(job) as bench:
+    with _bench(job, group.started()) as bench:
         subset = replace(*coreset.whole([seed], bench.dataset), surrogate=True)
         identity = bench.identity(subset) | {"probs_budget_mb": probs_budget_mb}
-        if bench.restored(seed, identity):
+        if any(bench.group.most(bench.group.first and bench.restored(seed, identity))):
             say(f"{job.out} was trained before and is taken over")
             return
         checkpoint, state = bench.checkpoint(seed, identity)
         evidence = bench.state / "evidence"
-        if state is None:
+        if state is None and bench.group.first:
             shutil.rmtree(evidence, ignore_errors=True)
         epochs = plan(len(subset.indices), job.options).epochs
-        recorder = epochs and Recorder(
+        recorder = (epochs > 0 and bench.group.first) and Recorder(
             evidence,
             bench.data.train.labels,
             classes=bench.data.classes,
@@ -90,7 +91,10 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             probs_budget_mb=probs_budget_mb,
         )
         training = bench.train(subset, checkpoint, state, recorder)
-        _write_outputs(evidence, training)
+        outputs = _outputs(training)
+        if not bench.group.first:
+            return
+        _write_outputs(evidence, outputs)
         bench.seal(evidence)
         with replacing(bench.state / "model.pt") as temporary:
             temporary.write_bytes(state_bytes(training.model.network.state_dict()))
@@ -108,7 +112,9 @@ def train_coresets(job: Job, seeds: list[int], coresets: Path | None, trainings:
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
     for that the results of finished seeds are kept beside the outputs.
     """
-    with _bench(job) as bench:
+    if group.started().size > 1:
+        raise UserError("torchrun is for the stage surrogate; start train once for every GPU")
+    with _bench(job, group.ALONE) as bench:
         if coresets is None:
             subsets = coreset.whole(seeds, bench.dataset)
         else:
@@ -142,20 +148,23 @@ class _Finished:
 
 
 @contextmanager
-def _bench(job: Job) -> Iterator["_Bench"]:
+def _bench(job: Job, together: Group) -> Iterator["_Bench"]:
     """Set up a job that has its output and its device to itself, and that signals can stop."""
+    group.check_gpus(together, job.device)
     # A signal ends a process that only waits as it ends any other.
-    with sole(job.out):
+    with sole(job.out) if together.first else nullcontext():
         place = device.resolve(job.device, job.threads)
-        with interruptible() as interruption:
-            yield _Bench(job, place, interruption)
+        with group.connected(together, place), interruptible() as interruption:
+            yield _Bench(job, place, interruption, together)
 
 
 class _Bench:
     """The dataset, the device and the resume state that the trainings of a job share."""
 
-    def __init__(self, job: Job, place: torch.device, interruption: Interruption) -> None:
-        self.job, self.device, self.interruption = job, place, interruption
+    def __init__(
+        self, job: Job, place: torch.device, interruption: Interruption, together: Group
+    ) -> None:
+        self.job, self.device, self.interruption, self.group = job, place, interruption, together
         self.dataset = canonical.load(job.dataset)
         check_inputs(job.expects, (job.dataset, self.dataset.info["recipe"]))
         self.data: Data = resident(self.dataset, job.options, self.device, workers=job.threads)
@@ -163,7 +172,8 @@ class _Bench:
         self.state = state_folder(job.out)
         self.state.mkdir(parents=True, exist_ok=True)
         for folder in (self.state, job.out):
-            clean_partial(folder)
+            if together.first:
+                clean_partial(folder)
         self.code = training_code(job.network)
 
     def identity(self, subset: Subset) -> dict[str, Any]:
@@ -175,6 +185,7 @@ class _Bench:
             "streams": subset.streams,
             "coreset": coreset.digest(subset),
             "device": self.device.type,
+            "processes": self.group.size,
             "arithmetic": str(self.arithmetic),
             "code": self.code,
             "torch": torch.__version__,
@@ -207,8 +218,9 @@ class _Bench:
             self.job.options,
             checkpoint=checkpoint,
             interruption=self.interruption,
-            progress=Progress(f"{self.job.network} seed{subset.seed}"),
+            progress=Progress(f"{self.job.network} seed{subset.seed}", told=self.group.first),
             recorder=recorder,
+            group=self.group,
         )
         if state is not None:
             training.load(state)
@@ -372,6 +384,7 @@ class _Bench:
             ),
             "peak_memory_mb": max(record["peak_memory_mb"] for record in records.values()),
             "device": device.describe(self.device),
+            "processes": self.group.size,
             "arithmetic": str(self.arithmetic).removeprefix("torch."),
             "kernels": {seed: record["kernels"] for seed, record in records.items()},
             "versions": device.versions(),
@@ -394,8 +407,8 @@ class _Bench:
         return kept_folder(self.job.out) / f"seed{seed}.npz"
 
 
-def _write_outputs(evidence: Path, training: Training) -> None:
-    """Write what the trained surrogate makes of train and val, in evaluation mode, as evidence."""
+def _outputs(training: Training) -> dict[str, torch.Tensor]:
+    """Return what the trained surrogate makes of train and val, in evaluation mode."""
     data = training.data
     features, logits = training.predict(data.train)
     arrays = {"labels": data.train.labels, "logits": logits, "features": features}
@@ -406,6 +419,11 @@ def _write_outputs(evidence: Path, training: Training) -> None:
             "val_probs": torch.softmax(val_logits, 1),
             "val_features": val_features,
         }
+    return arrays
+
+
+def _write_outputs(evidence: Path, arrays: dict[str, torch.Tensor]) -> None:
+    """Write arrays as evidence."""
     evidence.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         with replacing(evidence / f"{name}.npy") as temporary:
