@@ -89,8 +89,8 @@ class Rehearsal(Study):
         whole = self.full.experiments[experiment.name]
         candidates = self.full.options(whole, key, dataset, protocol, rate)
         method, epochs = self.method_of(experiment, key), self._epochs(whole, key, protocol)
-        scaled = [scaled(method, options, *epochs) for options in candidates]
-        return [options for i, options in enumerate(scaled) if options not in scaled[:i]]
+        smaller = [scaled(method, options, *epochs) for options in candidates]
+        return [options for i, options in enumerate(smaller) if options not in smaller[:i]]
 
     def window_grid(self) -> tuple[int, int]:
         """Return length and step of the windows that are scored in pairs, in epochs."""
