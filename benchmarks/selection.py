@@ -92,9 +92,13 @@ def main(
 
 def selecting() -> list[str]:
     """Return the methods whose cost is more than that of a pass over the samples."""
+    from medcoreset.evidence.arrays import ARRAYS
     from medcoreset.methods import METHODS
 
-    return [*(name for name, method in METHODS.items() if method.select), "cal"]
+    # The workers have a trained model's outputs, and no training dynamics.
+    static = {name for name, array in ARRAYS.items() if "T" not in array.shape}
+    found = [name for name, each in METHODS.items() if each.select and static >= set(each.needed())]
+    return [*found, "cal"]
 
 
 def series(methods: tuple[str, ...] | list[str], largest: int) -> Iterator[Case]:

@@ -50,7 +50,7 @@ DARK = {"protocols": ["dark"]}
                 "datasets": ["cifar100"],
                 "surrogate": {"network": "lenet", "epochs": 200},
             },
-            ["methods.tdds", "2,000 MB of cifar100", "probs_budget_mb is 256"],
+            ["methods.tdds", "1,800 MB of cifar100", "probs_budget_mb is 256"],
         ),
         ({"methods": {"aum": {"surrogate_epochs": [7]}}}, ["surrogate_epochs", "of 2 epochs"]),
         (

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.methods.aum import aum
 from medcoreset.methods.dyn_unc import dyn_unc
@@ -18,9 +19,16 @@ RANKINGS = {"forgetting": forgetting, "aum": aum, "el2n": el2n, "dyn_unc": dyn_u
 
 
 def difficulty(evidence: Evidence, score: Score) -> np.ndarray:
-    """Return the scores (N,) of a ranking method at its defaults, its first kept ones the highest."""
+    """Return the scores (N,) of a ranking method at its defaults, its first kept ones the highest.
+
+    Where those are the lowest, it is how far each is below the largest, so that none is negative.
+    """
     values = RANKINGS[score](evidence)
-    return values if get(score).keep == "highest" else -values
+    if get(score).keep == "highest":
+        return values
+    # Of a single class the margin is infinite, and so is the largest.
+    largest = values == values.max()
+    return np.subtract(values.max(), values, out=np.zeros_like(values), where=~largest)
 
 
 def needs(score: Score) -> tuple[str, ...]:
@@ -28,8 +36,11 @@ def needs(score: Score) -> tuple[str, ...]:
     return get(score).needed()
 
 
-def check_epochs(total: int, score: Score) -> None:
-    """Raise a UserError if the dynamics are too short for a ranking."""
+def check_epochs(owner: str, total: int, score: Score) -> None:
+    """Raise a UserError, which names the `owner`, if the dynamics are too short for a ranking."""
     method = get(score)
     if method.check_epochs:
-        method.check_epochs(total, **method.passed(method.defaults()))
+        try:
+            method.check_epochs(total, **method.passed(method.defaults()))
+        except UserError as lack:
+            raise UserError(f"{owner}: score={score}: {lack}") from None

@@ -11,11 +11,12 @@ from medcoreset.options import Range
 
 def check_epochs(total: int, *, score: difficulty.Score, **_: object) -> None:
     """Raise a UserError if the dynamics are too short for the score."""
-    difficulty.check_epochs(total, score)
+    difficulty.check_epochs("double_end", total, score)
 
 
 def scores_of(evidence: Evidence, *, score: difficulty.Score = "aum") -> np.ndarray:
     """Return how difficult samples (N,) are, the most difficult the highest."""
+    check_epochs(evidence.epochs, score=score)
     return difficulty.difficulty(evidence, score)
 
 
