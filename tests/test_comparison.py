@@ -115,6 +115,12 @@ def test_intervals_of_crossed_differences_hold_the_gain():
     assert held.mean() > 0.93
 
 
+def test_rows_without_a_surrogate_are_paired_by_their_other_seeds():
+    lines = runs({"random": np.array([1.0, 2, 3]), "other": np.array([2.0, 4, 6])})
+    (row,) = comparison.paired(frame(lines)).to_dict("records")
+    assert (row["pairs"], row["gain"]) == (3, pytest.approx(2))
+
+
 def test_the_table_has_each_cells_difference():
     rows = {"random": np.array([1.0, 2, 3]), "eva": np.array([[2.0, 4, 6]])}
     seeds = frame(runs(rows) + runs(rows, metric="auc"))

@@ -69,7 +69,7 @@ def align(rows: Mapping[str, Mapping[Unit, float]]) -> pd.DataFrame:
     """
     every = {unit for row in rows.values() for unit, _ in row.items()}
     units = sorted(unit for unit in every if unit[0] == unit[0])
-    units = units or [(np.nan, *rest) for rest in sorted({rest for _, *rest in every})]
+    units = units or [(np.nan, *rest) for rest in sorted({unit[1:] for unit in every})]
     found = {}
     for method, row in rows.items():
         values = dict(row.items())
