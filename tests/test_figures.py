@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -428,3 +429,22 @@ def test_titles_name_what_varies(study, tmp_path):
     values = published.compare(values, loaded, published.read_published([], []))
     assert [title for _, _, title in panels.panels(loaded, values)] == ["Digits", "Parity"]
     assert json.loads((tmp_path / "plan.json").read_text())["name"] == "small_study"
+
+
+def test_long_names_of_datasets_do_not_run_into_the_next_panel(plans, monkeypatch):
+    long = "FashionMNIST (6,000 training images)"
+    read = Plan.read
+
+    def renamed(path):
+        plan = read(path)
+        entries = {key: replace(each, label=long) for key, each in plan.datasets.items()}
+        return replace(plan, datasets=entries)
+
+    monkeypatch.setattr(Plan, "read", renamed)
+    figure = drawn("paired_difference", plans)
+    figure.canvas.draw()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes if ax.get_visible()]
+    boxes += [ax._left_title.get_window_extent() for ax in figure.axes if ax.get_visible()]
+    boxes = [box for box in boxes if box.width > 0]
+    assert len(boxes) == len(figure.axes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -1,5 +1,7 @@
 """What every row gains over the reference row, seed by seed, at each selection rate."""
 
+from textwrap import fill
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +11,9 @@ from medcoreset.analysis.tables import Block, percent
 from medcoreset.errors import UserError
 from medcoreset.figures import panels, style
 from medcoreset.plan import FULL, Plan
+
+CHARACTERS = 90
+"""Of the titles of panels side by side."""
 
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
@@ -37,7 +42,8 @@ def draw(plan: Plan, table: pd.DataFrame) -> Figure:
         for ax, rate in zip(part, plan.rates, strict=False):
             _panel(ax, plan, block, (dataset, rate), methods)
             head, *rest = title.split("\n")
-            ax.set_title("\n".join([f"{head}, {percent(rate)} %", *rest]))
+            first = fill(f"{head}, {percent(rate)} %", CHARACTERS // columns)
+            ax.set_title("\n".join([first, *rest]))
         for ax in part[len(plan.rates) :]:
             ax.set_visible(False)
     for line in axes:
