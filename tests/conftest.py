@@ -68,9 +68,11 @@ def medical_data() -> Path:
 
 
 def digests(folder: Path, pattern: str) -> dict[str, str]:
-    """SHA-256 of the files of a results folder, of metrics without what was measured."""
+    """SHA-256 of the files of a results folder, without what was measured."""
     found = {}
     for path in sorted(filter(Path.is_file, folder.glob(pattern))):
+        if path.name.endswith("cost.json"):
+            continue
         content = path.read_bytes()
         if path.name == "metrics.json":
             metrics = json.loads(content)
