@@ -4,9 +4,10 @@
     python benchmarks/selection.py --peers peers/bin/python
 
 The second measures facility location, graph cut and log determinant beside the same of apricot and
-submodlib, which are no requirements of the project, in an environment of their own:
+submodlib, and CAL beside the search for its neighbours by faiss and scikit-learn, in an environment
+of their own, since not all are requirements of the project:
 
-    python -m venv peers && peers/bin/pip install apricot-select submodlib-py
+    python -m venv peers && peers/bin/pip install apricot-select submodlib-py faiss-cpu scikit-learn
 
 Every measurement is a process of its own, on evidence of ten classes made at random. Memory is what
 selection adds at its peak to the process with the evidence loaded. `processor_seconds` can be
@@ -34,8 +35,10 @@ PEERS = {
     "facility_location": ("submodlib", "apricot"),
     "graph_cut": ("submodlib", "apricot"),
     "log_det": ("submodlib",),
+    "cal": ("faiss", "scikit_learn"),
 }
 PEER_SIZES = (500, 1000, 2000, 4000)
+NEIGHBOR_SIZES = (2500, 10000, 20000, 60000)
 LIMIT = 900
 """Seconds that a measurement may take; a longer one has no result."""
 
@@ -124,17 +127,36 @@ def ours(case: Case, similarity: Path | None = None) -> Measurement:
 
 
 def against_peers(python: str, methods: tuple[str, ...]) -> Iterator[Measurement]:
-    """Measure ours and the peers' on the same similarity matrix, without classes, a tenth of N."""
+    """Measure ours and the peers': a tenth of N, without classes, of the same similarity matrix.
+
+    CAL's is of the same features of ten classes.
+    """
+    from selection_worker import evidence
+
     with tempfile.TemporaryDirectory() as folder:
         for n in PEER_SIZES:
             path = Path(folder) / f"{n}.npy"
             np.save(path, similarity_of(n))
             for method in methods:
-                case = Case("N", method, "global", n, 0, n // 10)
-                yield ours(case, path)
-                for peer in PEERS[method]:
-                    command = [python, str(HERE / "selection_peers.py"), peer, method]
-                    yield measurement(case, peer, [*command, str(path), str(case.count)], path)
+                if method != "cal":
+                    case = Case("N", method, "global", n, 0, n // 10)
+                    yield ours(case, path)
+                    yield from theirs(python, case, path, path)
+        for n in NEIGHBOR_SIZES if "cal" in methods else ():
+            path = Path(folder) / f"features-{n}.npy"
+            np.save(path, evidence(n, 512)["features"])
+            case = Case("N", "cal", "class", n, 512, n // 10)
+            yield ours(case)
+            yield from theirs(python, case, path)
+
+
+def theirs(
+    python: str, case: Case, path: Path, similarity: Path | None = None
+) -> Iterator[Measurement]:
+    """Measure what the peers make of the file."""
+    for peer in PEERS[case.method]:
+        command = [python, str(HERE / "selection_peers.py"), peer, case.method]
+        yield measurement(case, peer, [*command, str(path), str(case.count)], similarity)
 
 
 def similarity_of(n: int) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""One measurement of selection.py: `selection_peers.py apricot|submodlib METHOD SIMILARITY COUNT`.
+"""One measurement of selection.py: `selection_peers.py PEER METHOD FILE COUNT`.
 
+FILE has the similarity, or for CAL features; of CAL, peers do no more than to find the neighbours.
 Needs numpy and the peer alone, so that it runs in an environment of theirs. Linux only, as what
 counts memory is.
 """
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+NEIGHBORS = 10
 
 Picks = Callable[[], np.ndarray]
 
@@ -69,13 +72,42 @@ def submodlib(method: str, s: np.ndarray, count: int) -> np.ndarray:
     return np.array([sample for sample, _ in found])
 
 
+def faiss(method: str, features: np.ndarray, count: int) -> np.ndarray:
+    """Return the nearest of the neighbours that faiss finds, of float32, class by class."""
+    import faiss as lib
+
+    def nearest(part: np.ndarray) -> np.ndarray:
+        index = lib.IndexFlatL2(part.shape[1])
+        index.add(part)
+        return index.search(part, NEIGHBORS + 1)[1][:, 1]
+
+    lib.omp_set_num_threads(1)
+    return np.concatenate([nearest(np.ascontiguousarray(f)) for f in by_class(features)])
+
+
+def scikit_learn(method: str, features: np.ndarray, count: int) -> np.ndarray:
+    """Return the nearest of the neighbours that scikit-learn finds, of float64, class by class."""
+    from sklearn.neighbors import NearestNeighbors
+
+    def nearest(part: np.ndarray) -> np.ndarray:
+        found = NearestNeighbors(n_neighbors=NEIGHBORS, algorithm="brute").fit(part)
+        return found.kneighbors(return_distance=False)[:, 0]
+
+    return np.concatenate([nearest(f.astype(np.float64)) for f in by_class(features)])
+
+
+def by_class(features: np.ndarray) -> list[np.ndarray]:
+    """Return the features of each of the classes, of which every tenth sample is one."""
+    return [features[label::10] for label in range(10)]
+
+
 def main() -> None:
     """Select, and print what was measured as JSON."""
     peer, method, path, count = sys.argv[1:]
-    select = {"apricot": apricot, "submodlib": submodlib}[peer]
+    select = {each.__name__: each for each in (apricot, submodlib, faiss, scikit_learn)}[peer]
     s = np.load(path)
     # Once before, so that apricot has compiled itself.
-    select(method, np.ascontiguousarray(s[:50, :50]), 5)
+    select(method, np.ascontiguousarray(s[:200] if method == "cal" else s[:50, :50]), 5)
     print(json.dumps(measured(lambda: select(method, s, int(count)))))
 
 
