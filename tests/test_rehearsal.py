@@ -46,13 +46,14 @@ def test_surrogates_of_different_lengths_stay_different(small):
     protocol, table4 = small.protocols["deepcore"], "deepcore_table4"
     full = small.full.experiments[table4].surrogates(small.full.protocols["deepcore"])
     here = small.experiments[table4].surrogates(protocol)
-    assert len(set(here)) == len(full) == 11
+    assert len(set(here)) == len(here) == 11 * 2  # seeds, each with surrogates of its own
+    assert len(full) == 11 * 5
     lengths = [configuration.surrogate_epochs(protocol, each) for each in here]
     assert lengths == sorted(lengths)
     assert lengths[0] == 0
     assert lengths[-1] == 12
     forgetting = small.surrogates_of(small.experiments[table4], "forgetting", protocol)
-    assert len(forgetting) == 9
+    assert len(forgetting) == 9 * 2
 
 
 @given(
@@ -184,7 +185,7 @@ def test_the_forecast_counts_images_as_the_loop_trains_them():
     study = configuration.load({"studies": [str(ROOT / "tests" / "study")]})
     tiny = study.experiments["tiny"]
     found = forecast.of(study, [tiny])
-    train, seeds, epochs = 1077, 2, 6
+    train, surrogates, epochs = 1077, 2, 6
     runs = results.runs(study, tiny)
-    trained = sum(np.ceil(np.round(run.rate * train, 9)) for run in runs)
-    assert found.images == (trained * seeds + train) * epochs
+    trained = sum(np.ceil(np.round(run.rate * train, 9)) * len(run.seeds) for run in runs)
+    assert found.images == (trained + surrogates * train) * epochs
