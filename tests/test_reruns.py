@@ -215,7 +215,7 @@ def test_code_reruns_what_it_computes_and_what_follows(project, edit, name, edit
 @pytest.mark.parametrize(
     ("old", "new", "there", "instead"),
     [
-        ("[[1, 3]]", "[[1, 4]]", "/eva", ("late=3", "late=4")),
+        ("late: 3", "late: 4", "/eva", ("late=3", "late=4")),
         ("epochs: 2", "epochs: 3", "/el2n", ("epochs=2", "epochs=3")),
         ("[0.3]", "[0.3, 0.5]", "(coresets|runs)/digits", ("/0.3/", "/0.5/")),
         ("[0, 1]", "[0, 1, 2]", "(coresets|runs)/digits", ("/0-1", "/0-2")),
