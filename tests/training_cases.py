@@ -12,7 +12,7 @@ from medcoreset.networks.factory import build
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
 from medcoreset.training.dynamics import Recorder
-from medcoreset.training.group import Group
+from medcoreset.training.group import ALONE, Group
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model
 from medcoreset.training.options import TrainingOptions
@@ -49,7 +49,7 @@ def training(
     folder: Path,
     device: str,
     network: str = "resnet18+width=4",
-    group: Group = Group(),  # noqa: B008 (it is frozen)
+    group: Group = ALONE,
     **options,
 ) -> Training:
     """A surrogate's training that has not begun, of 5 steps an epoch, the last of them short."""
