@@ -46,9 +46,14 @@ def saved(form: str, arrays: dict[str, np.ndarray], folder: Path) -> Path:
     return folder / "mine"
 
 
+def given_to(method: str) -> dict:
+    """Return options that fit so few epochs; EVA's windows hold those with something wrong."""
+    windows = {"early": 1, "late": 3, "length": 2} if method == "eva" else {}
+    return options_for(methods.get(method), T) | windows
+
+
 def selected(method: str, path: Path, **options) -> Selection:
-    given = options_for(methods.get(method), T) | options
-    return select(methods.get(method), Evidence.load(path), 9, options=given)
+    return select(methods.get(method), Evidence.load(path), 9, options=given_to(method) | options)
 
 
 def put(name: str, where: tuple[int, ...], value: float) -> dict[str, np.ndarray]:
@@ -136,9 +141,7 @@ def test_right_evidence_in_any_layout_is_the_same(tmp_path, form, what, capfd):
     for method in ("el2n", "eva", "aum", "forgetting", "entropy", "herding", "grand", "deepfool"):
         found = selected(method, path)
         if what != "float16":
-            expected = select(
-                methods.get(method), Evidence(ALL), 9, options=options_for(methods.get(method), T)
-            )
+            expected = select(methods.get(method), Evidence(ALL), 9, options=given_to(method))
             np.testing.assert_array_equal(found.indices, expected.indices)
     assert capfd.readouterr().err == ""
 

@@ -64,7 +64,7 @@ def training(dataset: Path, out: Path, epochs: int) -> list[object]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(600):
+    for _ in range(3000):
         if condition():
             return
         time.sleep(0.1)

@@ -99,7 +99,7 @@ def test_mistakes_are_named():
         producing("perturbations")(lambda source: None)
     with pytest.raises(ValueError, match=r"features has the shape \(N, D\)"):
         producing("features")(lambda source: None)
-    with pytest.raises(TypeError, match="steps has no default"):
+    with pytest.raises(UserError, match="steps has no default"):
 
         @ranking("x", keep="lowest", needs=("perturbations",), reference="none", cost="O(N)")
         def score(evidence, *, steps: int):

@@ -55,7 +55,7 @@ def test_metrics_tell_the_kernels_of_each_seed(tmp_path):
 
 FAULTS = """
 import resource, torch
-from medcoreset.training.device import resolve
+from medcoreset.device import resolve
 
 resolve("cpu", 1)
 

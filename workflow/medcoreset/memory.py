@@ -60,6 +60,6 @@ def _left_in_groups() -> Iterator[int]:
 def _text(path: str) -> str:
     """Return what the system says in a file, or nothing if there is none."""
     try:
-        return (SYSTEM / path).read_text()
+        return (SYSTEM / path).read_text(encoding="utf-8")
     except OSError:
         return ""

@@ -208,7 +208,7 @@ def _zeros(size: int, like: Tensor) -> Tensor:
     if like.device.type != "cpu":
         return like.new_zeros(size, size)
     # numpy asks for large pages, without which the memory takes several times as long to arrive.
-    return torch.from_numpy(np.full((size, size), 0.0, like.numpy().dtype))
+    return torch.from_numpy(np.full((size, size), 0.0, like.cpu().numpy().dtype))
 
 
 def _asymmetry(matrix: Tensor) -> float:
