@@ -58,7 +58,7 @@ def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
     splits = ("val", "test") if has_val else ("test",)
     return {
         "measured": {
-            "seconds": {str(seed): 60.0 * run.rate for seed in run.seeds},
+            "seconds": {str(seed): 60.0 * run.rate for seed in run.trained},
             "device": "CPU",
         },
         "seeds": {
@@ -72,7 +72,7 @@ def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
                     for rule in possible(has_val=has_val)
                 }
             }
-            for seed in run.seeds
+            for seed in run.trained
         },
     }
 
