@@ -28,7 +28,10 @@ def holder():
         [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     process.address = process.stdout.readline().strip()
+    process.commands = []
     yield process
+    for each in process.commands:
+        each.kill()  # a failed test leaves no training behind
     process.stdin.close()
     process.wait()
     process.stdout.close()
@@ -43,13 +46,16 @@ def dataset(tmp_path_factory) -> Path:
 
 def command(holder, *arguments: object, **environment: str) -> subprocess.Popen:
     known = {forkserver.ADDRESS: holder.address} if holder else {}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "medcoreset", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | ONE_THREAD | known | environment,
     )
+    if holder:
+        holder.commands.append(process)
+    return process
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -95,6 +101,14 @@ def test_a_command_ends_as_it_does_without_a_server(holder, arguments):
     assert ended(command(holder, *arguments)) == ended(command(None, *arguments))
 
 
+def test_the_first_job_finds_the_server_however_early_it_comes():
+    connected = HOLDER.replace(
+        "sys.stdin.read()",
+        "import socket; socket.socket(socket.AF_UNIX).connect(os.environ[forkserver.ADDRESS])",
+    )
+    subprocess.run([sys.executable, "-c", connected], check=True, capture_output=True)
+
+
 def test_a_training_is_run_by_the_server_to_the_same_bytes(holder, dataset, tmp_path):
     for server, name in ((holder, "served"), (None, "alone")):
         process = command(server, *training(dataset, tmp_path / name, 2))
@@ -108,7 +122,7 @@ def test_a_training_is_run_by_the_server_to_the_same_bytes(holder, dataset, tmp_
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_the_command_is_one_to_its_work(holder, dataset, tmp_path, number):
     process = command(holder, *training(dataset, tmp_path / "out", 10**6))
-    wait_for(lambda: list(tmp_path.rglob("seed0.pt")) or working(holder))
+    wait_for(lambda: working(holder))
     (worker,) = working(holder)
     time.sleep(2)  # signals are noted from when the training has begun
     process.send_signal(number)

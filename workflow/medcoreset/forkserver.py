@@ -38,12 +38,17 @@ def start() -> None:
     package = os.path.dirname(os.path.dirname(__file__))
     own = {"PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))}
     reading, _ = os.pipe()  # whose end says that this process has ended
-    subprocess.Popen(
-        [sys.executable, "-m", __spec__.name, address],
-        stdin=reading,
-        stdout=subprocess.DEVNULL,
-        env=os.environ | dict.fromkeys(THREADS, "1") | own,
-    )
+    with socket.socket(socket.AF_UNIX) as listening:
+        # From here on a job waits for the server to be ready, however early it comes.
+        listening.bind(address)
+        listening.listen(socket.SOMAXCONN)
+        subprocess.Popen(
+            [sys.executable, "-m", __spec__.name, str(listening.fileno())],
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[listening.fileno()],
+            env=os.environ | dict.fromkeys(THREADS, "1") | own,
+        )
     os.close(reading)
     os.environ[ADDRESS] = address
 
@@ -86,26 +91,23 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
-def serve(address: str) -> None:
-    """Listen at `address` until standard input ends; every job gets a process that attends to it."""
+def serve(listening: socket.socket) -> None:
+    """Answer at a socket until standard input ends; every job gets a process that attends to it."""
     from multiprocessing.connection import wait
 
     # Signals to the group are for the jobs, which end well or not; the server ends with Snakemake.
     for number in GROUP:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that attend ended
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
-        # A job that comes before the imports are done would have to do them itself.
-        listening.listen(socket.SOMAXCONN)
-        from medcoreset.training import run  # noqa: F401
+    address = listening.getsockname()
+    from medcoreset.training import run  # noqa: F401
 
-        while sys.stdin not in wait([listening, sys.stdin]):
-            job, _ = listening.accept()
-            if os.fork() == 0:
-                listening.close()
-                _attend(job)
-            job.close()
+    while sys.stdin not in wait([listening, sys.stdin]):
+        job, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            _attend(job)
+        job.close()
     os.unlink(address)
     os.rmdir(os.path.dirname(address))
 
@@ -150,4 +152,5 @@ def _work(told: dict, streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    with socket.socket(fileno=int(sys.argv[1])) as server:
+        serve(server)
