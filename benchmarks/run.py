@@ -1,9 +1,10 @@
 """Measure the engine beside the field's plain loop: `make benchmark`, or one section of it.
 
-    python benchmarks/run.py [step recording allocator peak start evidence imagenet] [--threads 2]
+    python benchmarks/run.py [SECTION …] [--threads 2]
 
-Prints a table and writes it to benchmarks/results/MACHINE.csv, where a section that is measured
-again replaces its rows. The machine should do nothing else meanwhile.
+Prints a table, each goal beside what was reached, and writes it to benchmarks/results/MACHINE.csv,
+where a section that is measured again replaces its rows. The machine should do nothing else meanwhile.
+A larger CPU measures as one with AVX2 alone under ONEDNN_MAX_CPU_ISA=AVX2.
 --device cuda measures a GPU.
 """
 
@@ -15,7 +16,19 @@ from pathlib import Path
 
 import click
 
-SECTIONS = ("step", "recording", "allocator", "peak", "start", "evidence", "imagenet")
+SECTIONS = (
+    "step",
+    "recording",
+    "allocator",
+    "peak",
+    "convolution",
+    "start",
+    "evidence",
+    "imagenet",
+    "selection",
+)
+KINDS = {"amx_tile": "amx", "avx512_bf16": "avx512bf16", "avx512f": "avx512", "avx2": "avx2"}
+"""What a processor can do, the best first, and its name."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -41,6 +54,8 @@ def main(
     import allocator
     import clock
     import evidence
+    import layers
+    import selection
     import start
     import steps
     import table
@@ -54,9 +69,11 @@ def main(
         "recording": lambda: steps.recording(device, rounds),
         "allocator": lambda: allocator.kept(rounds),
         "peak": lambda: start.peak(device),
+        "convolution": lambda: layers.passes(device),
         "start": lambda: start.job(device),
         "evidence": evidence.organ_a,
         "imagenet": evidence.imagenet,
+        "selection": selection.goals,
     }
     path = RESULTS / f"{machine or _machine(device, threads)}.csv"
     for section in sections or SECTIONS:
@@ -76,8 +93,9 @@ def _machine(device: str, threads: int) -> str:
         name = torch.cuda.get_device_name()
     else:
         model = re.search(r"model name\s*:\s*(.+)", _cpuinfo())
-        flags = "amx" if "amx_tile" in _cpuinfo() else "avx512bf16" * ("avx512_bf16" in _cpuinfo())
-        name = f"{model[1] if model else platform.machine()} {flags} {threads} threads"
+        best = next((name for flag, name in KINDS.items() if flag in _cpuinfo().split()), "")
+        kind = os.environ.get("ONEDNN_MAX_CPU_ISA", best)
+        name = f"{model[1] if model else platform.machine()} {kind} {threads} threads"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

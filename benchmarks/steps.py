@@ -8,7 +8,7 @@ import torch
 from engine import Engine, images
 from medcoreset.networks.factory import build
 from reference import Reference
-from table import Row
+from table import Goal, Row
 
 # network, batch, batches of a measurement
 CASES = (
@@ -21,6 +21,8 @@ CASES = (
     ("mlp", 64, 100),
     ("mobilenet_v2", 256, 2),
 )
+NARROW = ("width=8", "width=16", "lenet", "mlp")
+"""Networks whose arithmetic is so little that the loop around it counts."""
 GPU_FACTOR = 20
 """A GPU is so much faster that its measurements need more batches."""
 
@@ -47,7 +49,18 @@ def against_reference(device: str, rounds: int) -> Iterator[Row]:
         for precision, engine in engines.items():
             case = f"{network}, batch {batch}, {str(engine.arithmetic).removeprefix('torch.')}"
             if precision == "float32" or engine.arithmetic != torch.float32:
-                yield Row("step", case, "images/s", rate[precision], rate["reference"])
+                found = goal(network, engine.arithmetic, device)
+                yield Row("step", case, "images/s", rate[precision], rate["reference"], found)
+
+
+def goal(network: str, arithmetic: torch.dtype, device: str) -> Goal:
+    """Return how much faster than the plain loop a step should be."""
+    narrow = any(part in network for part in NARROW)
+    if device == "cuda":
+        return Goal(">=", 20 if narrow else 8)
+    if narrow:
+        return Goal(">=", 2)
+    return Goal(">=", 2.6 if arithmetic == torch.bfloat16 else 1.5)
 
 
 def recording(device: str, rounds: int) -> Iterator[Row]:
@@ -60,4 +73,6 @@ def recording(device: str, rounds: int) -> Iterator[Row]:
         ]
         seconds = [[way.epochs(2) for way in ways] for _ in range(rounds + 1)][1:]
         ours, without = (statistics.median(column) for column in zip(*seconds, strict=True))
-        yield Row("recording", f"{network}, batch {batch}", "s/epoch", ours, without)
+        yield Row(
+            "recording", f"{network}, batch {batch}", "s/epoch", ours, without, Goal("<=", 1.03)
+        )
