@@ -69,6 +69,47 @@ def test_ccs_drops_the_hardest_and_draws_from_strata(of):
     assert all(d == s or d >= drawn.max() - 1 for d, s in zip(drawn, sizes, strict=True))
 
 
+# --- FASS
+
+
+@pytest.mark.parametrize("function", methods.get("fass").options["function"].choices)
+@pytest.mark.parametrize("of", ["entropy", "aum"])
+def test_fass_runs_the_function_on_those_that_the_ranking_puts_first(of, function):
+    arrays = arrays_of(["labels", *methods.get("fass").needed({"of": of})], 90)
+    evidence = Evidence(arrays | {"preselected": np.array([4, 2])})
+    options = {"of": of, "function": function, "top_n": 4}
+    found = select(methods.get("fass"), evidence, 8, balance="global", options=options)
+    first = score(methods.get(of), evidence) * (1 if of == "aum" else -1)
+    first[[4, 2]] = -np.inf
+    kept = np.argsort(first)[:32]
+    part = {
+        name: arrays[name][:, kept] if name == "margin" else arrays[name][kept] for name in arrays
+    }
+    part["similarity"] = part["similarity"][:, kept]
+    within = Evidence(part | {"preselected": np.flatnonzero(np.isin(kept, [4, 2]))})
+    expected = select(methods.get(function), within, 8, balance="global").indices
+    assert found.indices[:2].tolist() == [4, 2]
+    assert set(found.indices) == set(kept[expected])
+
+
+def test_the_functions_of_fass_are_those_of_similarity():
+    assert list(methods.get("fass").options["function"].choices) == [
+        "facility_location",
+        "graph_cut",
+        "log_det",
+    ]
+
+
+def test_fass_of_too_few_samples_filters_none():
+    arrays = arrays_of(["labels", *methods.get("fass").needed()])
+    alone = select(methods.get("facility_location"), Evidence(arrays), 20).indices
+    found = select(methods.get("fass"), Evidence(arrays), 20, options={"top_n": 100}).indices
+    assert set(found) == set(alone)
+
+
+# --- what naming another method brings with it
+
+
 def test_dynamics_that_are_too_short_are_said_to_be_the_rankings():
     line = "^ccs: of=eva: eva: the late window, epochs 190 to 199, is not within the 150 epochs"
     evidence = Evidence(arrays_of(["labels", "error_norm"], epochs=150))
