@@ -78,7 +78,7 @@ def edited(tmp_path: Path):
         ),
         (
             {"methods": {"ccs": {"candidates": [{"beta": 0}, {"betta": 0.1}]}}},
-            ["methods.ccs.candidates[1]", "'betta'", "known: beta, strata"],
+            ["methods.ccs.candidates[1]", "'betta'", "known: beta, of, strata"],
         ),
         ({"methods": {"random": {"candidates": [{"a": 1}]}}}, ["random.candidates[0]", "none"]),
         *[

@@ -9,7 +9,7 @@ from scipy.stats import beta
 from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence, statistics
-from medcoreset.methods import difficulty, dual
+from medcoreset.methods import dual
 from medcoreset.methods.tdds import changes, unsteadiness
 from medcoreset.selection.select import score, select
 
@@ -169,25 +169,3 @@ def test_records_that_are_missing_are_passed_over(arrays, target):
 def test_windows_that_do_not_fit(arrays, name, options, line):
     with pytest.raises(UserError, match=f"^{name}: .*{line}"):
         values(name, Evidence(arrays), **options)
-
-
-# --- combined with other rankings
-
-
-@pytest.mark.parametrize("ranking", sorted(difficulty.RANKINGS))
-def test_double_end_drops_the_hardest_and_keeps_the_next(arrays, ranking):
-    evidence = Evidence(arrays | {"margin": np.random.default_rng(2).normal(size=(T, N)) / 9})
-    method = methods.get(ranking)
-    ordered = score(method, evidence)
-    hardest = np.sort(ordered)[:: -1 if method.keep == "highest" else 1]
-    options = {"beta": 0.29, "score": ranking}
-    found = select(methods.get("double_end"), evidence, 6, options=options)
-    np.testing.assert_allclose(ordered[found.indices], hardest[11:17])
-    # No more are dropped than leaves M.
-    found = select(methods.get("double_end"), evidence, 38, options=options)
-    np.testing.assert_allclose(ordered[found.indices], hardest[2:])
-
-
-def test_every_ranking_to_combine_is_a_method():
-    for name, function in difficulty.RANKINGS.items():
-        assert methods.get(name).score is function

@@ -137,18 +137,29 @@ def test_d2_by_its_definition(gamma):
     arrays = features_of(50)
     epochs = np.random.default_rng(1).random((10, 50))
     evidence = Evidence(arrays | {"error_norm": epochs})
-    options = {"score": "el2n", "gamma": gamma, "neighbors": 4}
+    options = {"of": "el2n", "gamma": gamma, "neighbors": 4}
     found = select(methods.get("d2"), evidence, 30, balance="global", options=options)
     expected = by_definition(arrays["features"], epochs.mean(axis=0), 4, gamma, 30)
     assert found.indices.tolist() == expected
     np.testing.assert_allclose(found.scores, epochs.mean(axis=0))
 
 
+def test_d2_of_a_ranking_that_keeps_the_lowest():
+    margin = np.random.default_rng(1).uniform(-1, 1, (10, 50))
+    arrays = features_of(50)
+    evidence = Evidence(arrays | {"margin": margin})
+    options = {"of": "aum", "neighbors": 4}
+    found = select(methods.get("d2"), evidence, 30, balance="global", options=options)
+    below = margin.mean(axis=0).max() - margin.mean(axis=0)
+    np.testing.assert_allclose(found.scores, below)
+    assert found.indices.tolist() == by_definition(arrays["features"], below, 4, 0.1, 30)
+
+
 def test_d2_runs_within_each_class():
     arrays = features_of(60)
     epochs = np.random.default_rng(1).random((10, 60))
     evidence = Evidence(arrays | {"error_norm": epochs})
-    found = select(methods.get("d2"), evidence, 24, options={"score": "el2n"}).indices
+    found = select(methods.get("d2"), evidence, 24, options={"of": "el2n"}).indices
     for label in range(3):
         members = np.flatnonzero(arrays["labels"] == label)
         ours = found[arrays["labels"][found] == label]
@@ -165,7 +176,7 @@ def test_d2_drops_the_lowest_aum_before():
     hardest = np.argsort(margin.mean(axis=0))
     given = hardest[2:3]  # which is kept nevertheless
     evidence = Evidence(arrays | {"margin": margin, "error_norm": epochs, "preselected": given})
-    options = {"score": "el2n", "beta": 0.25}
+    options = {"of": "el2n", "beta": 0.25}
     found = select(methods.get("d2"), evidence, 25, balance="global", options=options).indices
     assert found[0] == given[0]
     assert not set(found[1:]) & set(hardest[:11])

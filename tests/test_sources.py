@@ -21,7 +21,7 @@ def double(values):
     ("name", "computed_with"),
     [
         ("random", {"registry", "options"}),
-        ("ccs", {"aum", "statistics", "evidence", "checks"}),
+        ("aum", {"statistics", "evidence", "checks"}),
         ("kcenter_greedy", {"dissimilarity", "greedy", "traversal"}),
         ("glister", {"gradients", "greedy"}),
         ("craig", {"facility_location", "gradients", "greedy", "kernels"}),

@@ -1,13 +1,14 @@
 """Options of methods and of producers: keyword-only parameters, whose annotations say what is allowed.
 
 `epochs: Annotated[int, Range(1)] = 10`, `space: Literal["probability", "logits"] = "probability"`,
-`first: Annotated[int | None, Range(0)] = None`; a text in the annotation is the option's help.
+`first: Annotated[int | None, Range(0)] = None`, `of: Annotated[str, NAMES] = "aum"` with the names that
+are allowed; a text in the annotation is the option's help.
 """
 
 import inspect
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -38,7 +39,7 @@ class Option:
     name: str
     type: type
     default: Any
-    choices: tuple[str, ...] = ()
+    choices: Sequence[str] = ()
     range: Range = ANY
     optional: bool = False
     help: str = ""
@@ -131,9 +132,15 @@ def _option(name: str, hint: Any, default: Any) -> Option:
     text = next((each for each in about if isinstance(each, str)), "")
     if get_origin(hint) is Literal:
         return Option(name, str, default, choices=get_args(hint), help=text)
+    if hint is str and (names := [each for each in about if _are_names(each)]):
+        return Option(name, str, default, choices=names[0], help=text)
     optional = get_origin(hint) in (Union, types.UnionType)
     if optional:
         (hint,) = (member for member in get_args(hint) if member is not type(None))
     if hint not in (int, float, bool):
         raise TypeError(f"option {name}: {hint} is none of int, float, bool and Literal")
     return Option(name, hint, default, range=bounds, optional=optional, help=text)
+
+
+def _are_names(about: Any) -> bool:
+    return isinstance(about, Sequence) and not isinstance(about, str | Range)

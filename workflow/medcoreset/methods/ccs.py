@@ -3,7 +3,7 @@ from typing import Annotated
 
 import numpy as np
 
-from medcoreset.methods.aum import aum
+from medcoreset.methods import difficulty
 from medcoreset.methods.registry import picking
 from medcoreset.options import Range
 
@@ -11,7 +11,7 @@ from medcoreset.options import Range
 @picking(
     "ccs",
     label="CCS",
-    scores_of=aum,
+    scores_of=difficulty.scores,
     reference="Zheng et al., ICLR 2023, Algorithm 1",
     cost="O(T·N + N log N)",
     drawn=True,
@@ -22,15 +22,19 @@ def ccs(
     count: int,
     rng: np.random.Generator,
     *,
+    of: difficulty.Ranking = "aum",
     beta: Annotated[float, Range(0, 1)] = 0.0,
     strata: Annotated[int, Range(1)] = 50,
 ) -> np.ndarray:
-    """Drop the share `beta` of lowest AUM, then draw evenly from equal-width strata of the rest.
+    """Drop the share `beta` of the most difficult, then draw evenly from equal-width strata of the rest.
 
-    No more are dropped than leaves `count`. With constant scores there is one stratum.
+    `of` is the ranking that says what is difficult: by AUM, the lowest. No more are dropped than
+    leaves `count`. With constant scores there is one stratum. Within each class (`balance: class`), it is
+    CCS-CP (Tsai et al., arXiv:2507.10904), whose classes keep their shares.
     """
-    rest = without_hardest(scores, count, rng, beta)
-    stratum = equal_width_strata(scores[rest], strata)
+    easy = -difficulty.difficulty(scores, of)
+    rest = without_hardest(easy, count, rng, beta)
+    stratum = equal_width_strata(easy[rest], strata)
     budgets = stratum_budgets(np.bincount(stratum, minlength=strata), count)
     return np.concatenate(
         [

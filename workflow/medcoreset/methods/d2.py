@@ -7,36 +7,36 @@ from medcoreset.methods import difficulty
 from medcoreset.methods.ccs import without_hardest
 from medcoreset.methods.greedy import shuffled
 from medcoreset.methods.neighbors import Graph, graph
-from medcoreset.methods.registry import selecting
+from medcoreset.methods.registry import get, selecting
 from medcoreset.options import Range
 
 
-def check_epochs(total: int, *, score: difficulty.Score, **_: object) -> None:
-    """Raise a UserError if the dynamics are too short for the score."""
-    difficulty.check_epochs("d2", total, score)
+def needs(beta: float, **_: object) -> tuple[str, ...]:
+    """Return the arrays that the method needs, besides those of the ranking."""
+    return ("features", "margin") if beta else ("features",)
 
 
-def needs(score: difficulty.Score, beta: float, **_: object) -> tuple[str, ...]:
-    """Return the arrays that the method needs."""
-    cut = ("margin",) if beta else ()
-    return tuple(dict.fromkeys(["features", *difficulty.needs(score), *cut]))
+def importance(evidence: Evidence, *, of: str) -> np.ndarray:
+    """Return the difficulty of samples (N,), the most difficult the highest and none negative.
 
-
-def scores_of(evidence: Evidence, *, score: difficulty.Score = "forgetting") -> np.ndarray:
-    """Return how difficult samples (N,) are, the most difficult the highest."""
-    check_epochs(evidence.epochs, score=score)
-    return difficulty.difficulty(evidence, score)
+    Where a ranking keeps the lowest, it is how far each is below the largest.
+    """
+    values = difficulty.scores(evidence, of=of)
+    if get(of).keep == "highest":
+        return values
+    # Of a single class the margin is infinite, and so is the largest.
+    largest = values == values.max()
+    return np.subtract(values.max(), values, out=np.zeros_like(values), where=~largest)
 
 
 @selecting(
     "d2",
     label="D2",
-    scores_of=scores_of,
+    scores_of=importance,
     needs=needs,
     reference="Maharana et al., ICLR 2024",
     cost="O(Σ N_c²·D) over classes of N_c samples, and O(M·N_c)",
     balance="class",
-    check_epochs=check_epochs,
     departs="the authors' code holds all distances in memory, ignores them where its sampling is "
     "`absolute`, does not make a precomputed graph symmetric, and drops the hardest 40 % by AUM before "
     "(`beta=0.4`)",
@@ -47,6 +47,7 @@ def d2(
     count: int,
     rng: np.random.Generator,
     *,
+    of: difficulty.Ranking = "forgetting",
     neighbors: Annotated[int, Range(1)] = 5,
     gamma: Annotated[float, Range(0)] = 0.1,
     beta: Annotated[float, Range(0, 1)] = 0.0,
@@ -55,8 +56,8 @@ def d2(
 
     In the graph that joins each sample to its `neighbors` nearest by features, x_i ← x_i +
     Σ_j exp(−d_ij)·x_j over neighbours j; then, for each pick i of largest x, x_j ← x_j −
-    exp(−`gamma`·d_ij)·x_i. `score` is the difficulty x to begin with: that of `forgetting`, `el2n`
-    or `dyn_unc`, or how far the AUM is below the largest. The share `beta` of lowest AUM is dropped
+    exp(−`gamma`·d_ij)·x_i. `of` is the ranking whose scores x are to begin with; of one that keeps the lowest,
+    as AUM, how far they are below the largest. The share `beta` of lowest AUM is dropped
     before, but no more than leaves M.
     """
     order, evidence = shuffled(evidence, rng)

@@ -11,7 +11,7 @@ None of them deals with class balance, ties, preselected samples or budgets: the
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -36,11 +36,33 @@ class Picks(NamedTuple):
     warning: str = ""
 
 
+class Registered(Sequence[str]):
+    """The names of the registered methods that `fit`, sorted: what an option may be that names one.
+
+    They are looked up whenever they are asked for, since the files of methods are read in any order.
+    """
+
+    def __init__(self, fit: Callable[["Method"], bool]) -> None:
+        self._fit = fit
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return the name in that place."""
+        return self._names()[place]
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        return sorted(name for name, method in METHODS.items() if self._fit(method))
+
+
 @dataclass(frozen=True)
 class Method:
     """A registered method: `score` alone, `score` with `pick` or `select`, or `select` alone.
 
-    `needs` names the arrays of evidence, or is a function of the options that returns their names.
+    `needs` names the arrays of evidence, or is a function of the options that returns their names. Those
+    of another method that an option names, used at its defaults, need not be said again.
     `options` are the parameters of its functions, by name `scored_with` (of `score`) and `picked_with`
     (of `pick` or `select`), and those of the producers of the arrays; a parameter without a
     default is an option of a producer, which declares it.
@@ -80,13 +102,32 @@ class Method:
     @property
     def uses_surrogate(self) -> bool:
         """Whether the method looks at anything that a model made."""
-        return callable(self.needs) or any(need != "labels" for need in self.needs)
+        return any(need != "labels" for need in self.needed())
 
     def needed(self, options: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """Return the names of the arrays that the method needs with these options."""
-        if not callable(self.needs):
-            return self.needs
-        return self.needs(**self.passed(self.defaults() | dict(options or {})))
+        options = self.defaults() | dict(options or {})
+        needs = self.needs(**self.passed(options)) if callable(self.needs) else self.needs
+        others = [other.needed() for other in self.others(options).values()]
+        return tuple(dict.fromkeys(array for arrays in (needs, *others) for array in arrays))
+
+    def others(self, options: Mapping[str, Any]) -> dict[str, "Method"]:
+        """Return the methods that options name, each by the name of its option."""
+        return {
+            name: get(options[name])
+            for name, option in self.options.items()
+            if isinstance(option.choices, Registered)
+        }
+
+    def check_dynamics(self, epochs: int, options: Mapping[str, Any]) -> None:
+        """Raise a UserError if training dynamics of so many epochs are too short for the options."""
+        if self.check_epochs:
+            self.check_epochs(epochs, **self.passed(options))
+        for name, other in self.others(options).items():
+            try:
+                other.check_dynamics(epochs, other.defaults())
+            except UserError as lack:
+                raise UserError(f"{self.name}: {name}={other.name}: {lack}") from None
 
     def defaults(self) -> dict[str, Any]:
         """Return the default of every option."""
@@ -154,7 +195,7 @@ def picking(
     def decorate(pick: Callable[..., Any]) -> Callable[..., Any]:
         fields = {"reference": reference, "cost": cost, **about}
         for base in METHODS.values():
-            if base.score is scores_of:
+            if base.keep and base.score is scores_of:
                 fields.setdefault("needs", base.needed())
         fields.setdefault("needs", ())
         _register(name, pick, score=scores_of, pick=pick, **fields)
@@ -206,7 +247,9 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
         )
     score = fields.get("score")
     # A ranking method is used as it is.
-    own_scores = score if score not in [base.score for base in METHODS.values()] else None
+    own_scores = (
+        score if score not in [base.score for base in METHODS.values() if base.keep] else None
+    )
     options = (options_of(own_scores) if own_scores else {}) | options_of(function)
     needs = fields["needs"]
     arrays = needs(**_defaults(options)) if callable(needs) else needs

@@ -9,6 +9,7 @@ import numpy as np
 
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import Evidence
+from medcoreset.evidence.arrays import ARRAYS
 from medcoreset.methods.registry import Balance, Method, Picks
 from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
@@ -113,10 +114,13 @@ def select(
 
 
 def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> None:
+    needed = method.needed(options)
     try:
-        evidence.require(*method.needed(options))
+        evidence.require(*needed)
     except UserError as lack:
         raise UserError(f"{method.name}: {lack}") from None
+    if any("T" in ARRAYS[name].shape for name in needed):
+        method.check_dynamics(evidence.epochs, options)
 
 
 def _check_count(count: int, evidence: Evidence) -> None:

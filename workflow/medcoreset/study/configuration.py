@@ -525,8 +525,7 @@ class Study:
         method = methods.get(self.method_of(experiment, key))
         source = f"{experiment.source}: methods.{key}"
         for options, epochs in product(candidates, lengths):
-            if method.check_epochs:
-                _checked(source, method.check_epochs, epochs, **method.passed(options))
+            _checked(source, method.check_dynamics, epochs, options)
             _checked(f"{experiment.source}", feasible.check_dynamics, key, method, options, epochs)
             known = feasible.facts_of(dataset, self.config["datasets"])
             recorded = (dataset, known, epochs, self.config["probs_budget_mb"])

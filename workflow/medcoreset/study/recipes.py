@@ -179,11 +179,14 @@ class Recipes:
 
     def _method(self, protocol: str, variant: str) -> dict[str, Any]:
         name, options = variants.parse(variant)
+        method = methods.get(name)
+        # Those that options name are not among its imports.
+        others = (other.source for other in method.others(options).values())
         return {
             "method": name,
             "options": options,
             "missing": self.missing(protocol, variant),
-            "code": code_of(methods.get(name).source, SELECTION / "select.py"),
+            "code": code_of(method.source, *others, SELECTION / "select.py"),
         }
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from medcoreset import methods, networks
+from medcoreset.errors import UserError
 from medcoreset.study.configuration import (
     Experiment,
     Named,
@@ -146,9 +147,16 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
     """Return a method's options for dynamics of `short` epochs in place of `whole`.
 
     Positions and lengths in epochs become smaller; windows that follow each other without overlap
-    still do. So do the numbers of surrogates that are averaged over.
+    still do. So do the numbers of surrogates that are averaged over. Where an option names a ranking
+    that looks at more epochs than there are, the default takes its place.
     """
-    declared = methods.get(method).options
+    chosen = methods.get(method)
+    declared = chosen.options
+    options = options | {
+        name: declared[name].default
+        for name, other in chosen.others(options).items()
+        if not _fits(other, short)
+    }
     of_unit = {
         unit: {name: value for name, value in options.items() if declared[name].range.unit == unit}
         for unit in ("epoch", "epochs", "surrogates")
@@ -170,6 +178,15 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
             starts[name] = min(starts[name], max(starts[later] - after, 1))
             starts[later] = max(starts[later], starts[name] + after)
     return options | lengths | surrogates | starts
+
+
+def _fits(method: methods.Method, epochs: int) -> bool:
+    """Whether dynamics of so many epochs are long enough for a method at its defaults."""
+    try:
+        method.check_dynamics(epochs, method.defaults())
+    except UserError:
+        return False
+    return True
 
 
 def _length(epochs: int, whole: int, short: int) -> int:
