@@ -112,6 +112,7 @@ def write_study(folder: Path, *, published: bool = True) -> dict:
         "tolerance": 1.0,
         "reference": "random",
         "notes": ["The paper's 100 % is a_b."],
+        "dynamic": [],
         "methods": [{"key": key, "label": label} for key, label in LABELS.items()],
         "datasets": [],
         "rates": list(RATES),

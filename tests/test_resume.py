@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import torch
 
+from medcoreset import methods
+from medcoreset.selection.redraw import Redraw
 from medcoreset.training.checkpoint import kept_folder, state_folder
 from medcoreset.training.loop import Training
 from medcoreset.training.options import as_flags
@@ -97,6 +99,26 @@ def test_killed_coreset_runs_are_byte_identical(tmp_path):
     train_coresets(dataclasses.replace(whole, checkpoint_seconds=1000), [0, 1], folder)
     kill_until_done(
         lambda case: processes.Process(target=train_coresets, args=(case, [0, 1], folder)),
+        killed,
+        4,
+    )
+    assert content(killed.out) == content(whole.out)
+    assert not state_folder(killed.out).exists()
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_killed_runs_that_draw_in_every_epoch_are_byte_identical(tmp_path, replacement):
+    dataset = digits(train=120, held_out=40)
+    draw = Redraw(methods.get("rs2"), {"replacement": replacement}, 0.45)
+
+    def case(name: str) -> Job:
+        one = job(tmp_path / name, dataset, network="resnet18+width=4", epochs=8)
+        return dataclasses.replace(one, draw=draw)
+
+    whole, killed = case("whole"), case("killed")
+    train_coresets(dataclasses.replace(whole, checkpoint_seconds=1000), [0, 1], None)
+    kill_until_done(
+        lambda case: processes.Process(target=train_coresets, args=(case, [0, 1], None)),
         killed,
         4,
     )

@@ -120,7 +120,8 @@ class Plan:
     """What the table and the figures of an experiment show, and of which files they are made.
 
     `methods`, `datasets`, `columns` and `networks` are in the order in which they are shown.
-    `methods` maps a row's key to its label; `columns` maps `PROTOCOL[:RULE]`, as the experiment
+    `methods` maps a row's key to its label; `dynamic` are those of them, all at the end, that select
+    anew in every epoch and so, as the full training set's, store all samples; `columns` maps `PROTOCOL[:RULE]`, as the experiment
     names it, to the reporting rule that its numbers are read under. A `rehearsal` is marked as one
     wherever it is shown. `published` names the tables of the papers whose numbers stand beside it,
     first match first; `published_as` maps datasets and networks to the papers' names for them,
@@ -137,6 +138,7 @@ class Plan:
     reference: str
     notes: tuple[str, ...]
     methods: dict[str, str]
+    dynamic: tuple[str, ...]
     datasets: dict[str, Dataset]
     columns: dict[str, str]
     networks: tuple[str, ...]

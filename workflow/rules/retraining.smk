@@ -1,6 +1,6 @@
 """Networks trained on coresets, all seeds of one coreset specification in one job.
 
-input:  results/data/DATASET.npz, the coresets (none for the full training set)
+input:  results/data/DATASET.npz, the coresets (none for the full training set, and where each epoch draws anew)
 output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/NETWORK/SEEDS[+trainings=T]/: metrics.json, predictions.npz
 """
 
@@ -26,6 +26,7 @@ rule train_network:
     params:
         recipe=lambda wildcards: jobs.recipes.run(wildcards).flags,
         coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
+        draw=lambda wildcards: jobs.draw_flags(wildcards),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
         seeds=lambda wildcards: jobs.seed_flags(wildcards),
         device=study.config["device"],
@@ -34,7 +35,7 @@ rule train_network:
         "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}{wildcards.balance}"
         " ({wildcards.protocol}), seeds {wildcards.seeds}{wildcards.trainings}"
     shell:
-        "python -m medcoreset train --dataset {input.dataset:q} {params.coresets}"
+        "python -m medcoreset train --dataset {input.dataset:q} {params.coresets} {params.draw}"
         " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
         " --method {wildcards.variant:q}{wildcards.balance:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
         " {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"

@@ -16,6 +16,9 @@ from medcoreset.analysis.variance import seeds_for
 from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
 from medcoreset.reporting.rules import RULES
 
+STORED = "Stores all training samples"
+"""What stands above the rows that select anew in every epoch, below those that keep a coreset."""
+
 PAGE_COLUMNS = 10
 """Columns that fit a page; LaTeX gets more of them as several tables."""
 
@@ -157,6 +160,13 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     accuracy = table[table["metric"] == "accuracy"]
     n = _span(accuracy["n"])
     lines = [f"Accuracy in %, mean ± standard deviation over n = {n} runs. {_varied(found)}"]
+    if plan.dynamic:
+        named = ", ".join(plan.methods[key] for key in plan.dynamic)
+        lines.append(
+            f"{STORED}: {named}. At a selection rate such a row takes as many steps, on batches of the "
+            "same sizes, as the rows that keep a coreset of that share; of the full training set it can "
+            "delete nothing."
+        )
     lines += [
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
@@ -338,11 +348,16 @@ def _markdown_grid(plan: Plan, grid: _Grid) -> str:
 
     head = [f"{_plain(plan.datasets[d].label)} {percent(rate)} %" for d, rate in grid.columns]
     lines = [["Method", *head], ["---", *["---:"] * len(head)]]
-    lines += [
-        [_plain(plan.methods[method]), *map(cell, entries)]
-        for method, entries in grid.entries.items()
-    ]
+    for method, entries in grid.entries.items():
+        if method == _first(plan.dynamic, grid):
+            lines.append([f"*{STORED}*", *[""] * len(entries)])
+        lines.append([_plain(plan.methods[method]), *map(cell, entries)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _first(methods: Sequence[str], grid: _Grid) -> str | None:
+    """Return the first of `methods` that the grid has."""
+    return next((method for method in methods if method in grid.entries), None)
 
 
 def _plain(text: str) -> str:
@@ -400,6 +415,9 @@ def _latex_grid(plan: Plan, grid: _Grid) -> str:
         "\\midrule",
     ]
     for method, entries in grid.entries.items():
+        if method == _first(plan.dynamic, grid):
+            span = len(grid.columns) + 1
+            lines += ["\\midrule", f"\\multicolumn{{{span}}}{{l}}{{\\emph{{{STORED}}}}} \\\\"]
         label = _tex(plan.methods[method])
         full = list(widths.values())
         lines += _latex_row(label, entries, full if method == FULL else [1] * len(entries))

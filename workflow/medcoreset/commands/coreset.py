@@ -1,8 +1,6 @@
 from pathlib import Path
-from typing import get_args
 
 import click
-import numpy as np
 
 from medcoreset import cost, identity, methods, provenance
 from medcoreset.commands import flags
@@ -12,7 +10,7 @@ from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
 from medcoreset.seeding import parse_seeds
-from medcoreset.selection.budget import Rounding, budget, nearest_budgets
+from medcoreset.selection.budget import Rounding, sized
 from medcoreset.selection.files import check_coresets, read_scores, write_coresets
 from medcoreset.selection.select import check_scores, select
 
@@ -24,14 +22,7 @@ from medcoreset.selection.select import check_scores, select
 @click.option("--scores", type=click.Path(path_type=Path), metavar="SCORES.npz")
 @click.option("--rate", type=float, required=True, help="Share to select, above 0, at most 1.")
 @click.option("--seeds", required=True, metavar="0,1,2", help="One coreset for each.")
-@click.option(
-    "--rounding",
-    type=click.Choice(get_args(Rounding)),
-    default="ceil",
-    show_default=True,
-    help="Of rate · N: up, down as EVA's authors do, or as DeepCore's code to the nearest number, of each "
-    "class if balanced.",
-)
+@flags.rounding
 @flags.balance
 @flags.settings
 @flags.missing
@@ -80,10 +71,7 @@ def command(
         scoring = chosen.scoring(options)
         given = read_scores(scores, method, scoring, samples=len(labels), **made_from)
         check_scores(chosen, given, info["name"])
-    if rounding == "nearest" and (balance or chosen.balance) == "class":
-        size = nearest_budgets(rate, np.bincount(labels))
-    else:
-        size = budget(rate, len(labels), rounding)
+    size = sized(rate, labels, rounding, balance or chosen.balance)
     took = cost.of_evidence([evidence] if evidence else [])
     if scores is not None:
         took = cost.of_scores(scores)

@@ -14,6 +14,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
 from medcoreset.seeding import LARGEST
+from medcoreset.selection.budget import Rounding
 from medcoreset.training.options import TrainingOptions, type_of
 
 Command = Callable[..., None]
@@ -85,6 +86,14 @@ balance = click.option(
     "--balance",
     type=click.Choice(get_args(Balance)),
     help="Select among all samples, or within each class; the default is the method's.",
+)
+rounding = click.option(
+    "--rounding",
+    type=click.Choice(get_args(Rounding)),
+    default="ceil",
+    show_default=True,
+    help="Of rate · N: up, down as EVA's authors do, or as DeepCore's code to the nearest number, of each "
+    "class if balanced.",
 )
 missing = click.option(
     "--missing",

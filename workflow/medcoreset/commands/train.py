@@ -5,9 +5,15 @@ from typing import Any
 
 import click
 
+from medcoreset import identity, methods
+from medcoreset.commands import flags
 from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
+from medcoreset.errors import UserError
+from medcoreset.methods.registry import Balance
 from medcoreset.seeding import parse_seeds
+from medcoreset.selection.budget import Rounding
+from medcoreset.selection.redraw import Redraw
 from medcoreset.training.options import TrainingOptions
 
 
@@ -26,6 +32,14 @@ from medcoreset.training.options import TrainingOptions
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="folder of seed0.npz …; the full training set if absent",
 )
+@click.option(
+    "--draw",
+    metavar="METHOD",
+    help="dynamic method that draws --rate of the training set anew in every epoch, in place of coresets",
+)
+@flags.settings
+@flags.rounding
+@flags.balance
 @click.option("--surrogate", required=True, help="network that the coreset was selected with")
 @click.option("--method", required=True, help="method variant that selected the coreset")
 @click.option("--rate", type=Number(), required=True, help="selection rate of the coreset")
@@ -42,6 +56,10 @@ def command(
     seeds: str,
     trainings: int,
     coresets: Path | None,
+    draw: str | None,
+    settings: tuple[str, ...],
+    rounding: Rounding,
+    balance: Balance | None,
     surrogate: str,
     method: str,
     rate: float,
@@ -56,6 +74,9 @@ def command(
     """
     options = TrainingOptions.from_mapping(training)
     numbers = parse_seeds(seeds)
+    redraw = _redraw(draw, settings, rate, rounding, balance)
+    if redraw and coresets:
+        raise UserError("give either --coresets or --draw")
     from medcoreset.training.run import Job, train_coresets
 
     job = Job(
@@ -69,5 +90,23 @@ def command(
         device=device,
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,
+        draw=redraw,
     )
     train_coresets(job, numbers, coresets, trainings)
+
+
+def _redraw(
+    name: str | None,
+    settings: tuple[str, ...],
+    rate: float,
+    rounding: Rounding,
+    balance: Balance | None,
+) -> Redraw | None:
+    if name is None:
+        return None
+    method = methods.get(name)
+    if not method.dynamic:
+        known = ", ".join(sorted(each.name for each in methods.METHODS.values() if each.dynamic))
+        raise UserError(f"--draw {name}: it selects a coreset, give that (dynamic are: {known})")
+    options = method.parse_options(identity.pairs(settings, "--set"))
+    return Redraw(method, options, rate, rounding, balance)

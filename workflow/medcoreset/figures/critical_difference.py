@@ -18,7 +18,7 @@ LINE = 0.13
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw an axis of mean ranks per protocol, network and surrogate.
 
-    Rows joined by a bar differ by less than Nemenyi's critical difference at 5 %. Where fewer than
+    Rows that store the full training set are none among equals, and have no rank. Rows joined by a bar differ by less than Nemenyi's critical difference at 5 %. Where fewer than
     `BLOCKS` datasets × rates have every row, a line says so in place of ranks.
     """
     every = blocks(plan, table)
@@ -49,7 +49,7 @@ def _name(block: Block) -> str:
 
 def _means(plan: Plan, block: Block) -> pd.DataFrame:
     """Return the means of the blocks (dataset and rate) in which all rows are, a row per column."""
-    rows = block.rows[block.rows["method"] != FULL]
+    rows = block.rows[~block.rows["method"].isin([FULL, *plan.dynamic])]
     wide = rows.pivot(index=["dataset", "rate"], columns="method", values="mean")
     order = [key for key in plan.methods if key in wide]
     places = [dataset for dataset in plan.datasets if dataset in wide.index]

@@ -65,7 +65,10 @@ def tiles(plan: Plan, table: pd.DataFrame, methods: Sequence[str]) -> Figure:
 
 
 def over_rate(ax: Axes, plan: Plan, block: Block, methods: Sequence[str], dataset: str) -> None:
-    """Draw the accuracy of `methods` over the selection rate, and the full set's as a line."""
+    """Draw the accuracy of `methods` over the selection rate, and the full set's as a line.
+
+    Rows that store the full set too, and select anew in every epoch, are dotted.
+    """
     drawn = block.rows[block.rows["method"].isin([*methods, FULL])]
     band = len(methods) <= BANDS
     style.rate_axis(ax, plan.rates)
@@ -76,6 +79,8 @@ def over_rate(ax: Axes, plan: Plan, block: Block, methods: Sequence[str], datase
         look = style.of_method(method, list(plan.methods))
         line = {"linestyle": (0, (4, 2))} if method == "random" else {}
         label = plan.methods[method]
+        if method in plan.dynamic:
+            line, label = {"linestyle": (0, (1, 1))}, f"{label} (all samples stored)"
         x = 100 * rows["rate"]
         if not band:
             x = style.beside(ax, x, plan.rates, place - (len(methods) - 1) / 2)

@@ -16,6 +16,7 @@ def as_markdown() -> str:
     rows = [columns, ("---",) * len(columns)]
     for name, method in sorted(METHODS.items()):
         kept = f" ({method.keep} first)" if method.keep else ""
+        kept += " (anew in every epoch)" if method.dynamic else ""
         rows.append(
             (
                 f"`{name}`{kept}",
@@ -42,14 +43,19 @@ def _paragraph(method: Method) -> str:
         f"{method.name}: {method.summary}",
         f"  needs      {', '.join(map(_with_recipes, method.needed())) or 'nothing'}",
         *(f"  --set      {option}" for option in _options(method)),
-        f"  keeps      {f'the {method.keep} scores' if method.keep else 'its own picks'}; "
-        f"--balance {method.balance} by default",
+        f"  keeps      {_kept(method)}; --balance {method.balance} by default",
         f"  cost       {method.cost}",
         f"  reference  {method.reference}",
     ]
     if method.departs:
         lines.append(f"  departs    {method.departs}")
     return "\n".join(lines)
+
+
+def _kept(method: Method) -> str:
+    if method.dynamic:
+        return "its own picks, others in every epoch of a training"
+    return f"the {method.keep} scores" if method.keep else "its own picks"
 
 
 def _with_recipes(need: str) -> str:

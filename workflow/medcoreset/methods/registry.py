@@ -1,10 +1,12 @@
-"""What a method is, and the three decorators that register one.
+"""What a method is, and the four decorators that register one.
 
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
 - `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
   those of another method, and chooses by them in its own way.
 - `@selecting`: `select(evidence, count, rng, *, options) -> indices or Picks`; needs no ranking, or
   is given one: `select(evidence, scores, count, rng, *, options)`.
+- `@redrawing`: `select(evidence, count, epoch, streams, *, options) -> indices`; is asked again in
+  every epoch of a training, which so has to store the whole training set.
 
 None of them deals with class balance, ties, preselected samples or budgets: the driver in
 `selection/select.py` does, for all.
@@ -26,6 +28,8 @@ from medcoreset.producers.registry import PRODUCERS
 Balance = Literal["global", "class"]
 Keep = Literal["highest", "lowest"]
 Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
+Streams = Callable[[int], np.random.Generator]
+"""Random streams by number, each the same whenever it is asked for."""
 
 
 class Picks(NamedTuple):
@@ -67,7 +71,9 @@ class Method:
     (of `pick` or `select`), and those of the producers of the arrays; a parameter without a
     default is an option of a producer, which declares it.
     `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
-    the order of the samples and the seed decide more than ties and the first pick. `keep` says which
+    the order of the samples and the seed decide more than ties and the first pick. `dynamic` says
+    whether it selects anew in every epoch of a training, so that there is no coreset to store; what
+    it selects by itself is the first epoch's. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
     every ranking method has, says otherwise. `departs` says where well-known public code computes
     something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
@@ -87,6 +93,7 @@ class Method:
     balance: Balance = "global"
     weighted: bool = False
     drawn: bool = False
+    dynamic: bool = False
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None
     keep: Keep | None = None
@@ -223,6 +230,24 @@ def selecting(
     def decorate(select: Callable[..., Any]) -> Callable[..., Any]:
         fields = {"needs": needs, "reference": reference, "cost": cost, **about}
         _register(name, select, score=scores_of, select=select, **fields)
+        return select
+
+    return decorate
+
+
+def redrawing(
+    name: str, *, reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
+    """Register `select(evidence, count, epoch, streams, *, options) -> indices (count,)`.
+
+    It is called for every 0-based `epoch` of a training, in any order and more than once, and so
+    draws from `streams` alone. The indices are as those of `selecting`; the evidence is of labels
+    alone, for no model is trained before.
+    """
+
+    def decorate(select: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        fields = {"reference": reference, "cost": cost, **about}
+        _register(name, select, select=select, needs=(), drawn=True, dynamic=True, **fields)
         return select
 
     return decorate

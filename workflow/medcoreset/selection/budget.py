@@ -37,6 +37,13 @@ def nearest_budgets(rate: float, sizes: np.ndarray) -> np.ndarray:
     return np.array([budget(rate, int(n), "nearest") if n else 0 for n in sizes], dtype=np.int64)
 
 
+def sized(rate: float, labels: np.ndarray, rounding: Rounding, balance: str) -> int | np.ndarray:
+    """Return how many of the samples with `labels` (N,) to select: M, or of each class, int64 (C,)."""
+    if rounding == "nearest" and balance == "class":
+        return nearest_budgets(rate, np.bincount(labels))
+    return budget(rate, len(labels), rounding)
+
+
 def expected_size(rate: float, n: int, classes: int, rounding: Rounding, balance: str) -> int:
     """Return how large a coreset of `n` samples will be, as if their `classes` were equally large."""
     if rounding == "nearest" and balance == "class":

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.arrays import ARRAYS
-from medcoreset.methods.registry import Balance, Method, Picks
+from medcoreset.methods.registry import Balance, Method, Picks, Streams
 from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
 
@@ -34,6 +35,8 @@ class _Group:
     preselected: np.ndarray
     count: int
     rng: np.random.Generator
+    streams: Streams
+    """Of what is drawn anew in every epoch."""
 
 
 def score(
@@ -77,13 +80,15 @@ def select(
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     scores: np.ndarray | None = None,
+    epoch: int = 0,
 ) -> Selection:
     """Return a coreset of exactly `count` samples, those in `evidence.preselected` among them.
 
     `balance: class` runs the method within each class, on largest-remainder budgets, or on those that
     `count` lists (C,), which are no more than the classes have; scores are
     always those of the whole training set. The default is the method's own. Scores (N,) that were
-    computed before may be given. Preselected samples come first, then the picks, class after class.
+    computed before may be given. A dynamic method selects for the 0-based `epoch` of a training, of
+    which `seed` is the same in all. Preselected samples come first, then the picks, class after class.
 
     Equal scores are ordered by a permutation drawn from the seed's stream `ties`, one for all
     classes and rates: a coreset of some seed contains the smaller ones of the same ranking.
@@ -101,7 +106,7 @@ def select(
         if method.select is None:
             picks = _pick(method, scores, ties, group, options)
         else:
-            picks = _select(method, evidence, scores, group, options)
+            picks = _select(method, evidence, scores, group, epoch, options)
         warnings.append(picks.warning)
         given = len(group.preselected)
         preselected.append(_part(picks, slice(given)))
@@ -138,7 +143,9 @@ def _groups(
     preselected = evidence.preselected
     if balance == "global":
         everyone = np.arange(len(evidence))
-        yield _Group(everyone, preselected, int(np.sum(count)), generator(seed, "selection"))
+        streams = partial(generator, seed, "redraw")
+        rng = generator(seed, "selection")
+        yield _Group(everyone, preselected, int(np.sum(count)), rng, streams)
         return
     labels = evidence["labels"]
     sizes = np.bincount(labels)
@@ -150,7 +157,8 @@ def _groups(
         if budget:
             given = preselected[labels[preselected] == label]
             rng = generator(seed, "selection", label)
-            yield _Group(np.flatnonzero(labels == label), given, int(budget), rng)
+            streams = partial(generator, seed, "redraw", label)
+            yield _Group(np.flatnonzero(labels == label), given, int(budget), rng, streams)
 
 
 def _pick(
@@ -180,13 +188,15 @@ def _select(
     evidence: Evidence,
     scores: np.ndarray | None,
     group: _Group,
+    epoch: int,
     options: Mapping[str, Any],
 ) -> Picks:
     whole = len(group.members) == len(evidence)
     looks_at = [evidence if whole else evidence.take(group.members)]
     if scores is not None:
         looks_at.append(scores[group.members])
-    picks = method.select(*looks_at, group.count, group.rng, **method.picking(options))
+    draws = (epoch, group.streams) if method.dynamic else (group.rng,)
+    picks = method.select(*looks_at, group.count, *draws, **method.picking(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))
     return _verified(method, picks._replace(indices=group.members[picks.indices]), group)

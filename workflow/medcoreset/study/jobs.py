@@ -115,8 +115,8 @@ class Jobs:
         return as_flags(training, without=("record",))
 
     def training_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Return the coresets of a run; the full training set has none."""
-        if wildcards.variant == FULL:
+        """Return the coresets of a run, if it has any."""
+        if not results.has_coresets(wildcards.variant):
             return {}
         return {"coresets": self.study.path(results.CORESETS).format(**wildcards)}
 
@@ -125,6 +125,13 @@ class Jobs:
         name, options = variants.parse(variant)
         settings = (f"{key}={value}" for key, value in options.items())
         return f"{shlex.quote(name)} {repeated_flag('set', settings)}".strip()
+
+    def draw_flags(self, wildcards: Any) -> str:
+        """Return how a run draws what it trains on anew in every epoch, if it does."""
+        if wildcards.variant == FULL or results.has_coresets(wildcards.variant):
+            return ""
+        method = self.method_flags(wildcards.variant)
+        return f"--draw {method} {self.selection_flags(wildcards)}"
 
     def evidence_surrogates(self, wildcards: Any) -> list[str]:
         """Return the folders of the surrogates that a method's own evidence is computed from."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from medcoreset import methods
 from medcoreset.datasets import catalog
 from medcoreset.figures import FIGURES
 from medcoreset.plan import FULL, NO_SURROGATE, Dataset, Part, Plan, Reported, Run, Scores
@@ -21,6 +22,9 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
     # Of no other file is a change a change of the plan.
     needs = {part for figure in experiment["figures"] for part in FIGURES[figure]}
     labels = {key: study.label(experiment, key) for key in experiment["methods"]}
+    dynamic = [key for key in labels if methods.get(study.method_of(experiment, key)).dynamic]
+    coresets = {key: label for key, label in labels.items() if key not in dynamic}
+    full = {FULL: "Full"} if experiment["full"] else {}
     return Plan(
         name=experiment.name,
         rehearsal=study.rehearses,
@@ -30,7 +34,8 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
         tolerance=experiment["tolerance"],
         reference=experiment["reference"],
         notes=tuple(experiment["notes"]),
-        methods=labels | ({FULL: "Full"} if experiment["full"] else {}),
+        methods=coresets | full | {key: labels[key] for key in dynamic},
+        dynamic=tuple(dynamic),
         datasets={name: _dataset(recipes, name) for name in experiment["datasets"]},
         columns={column: study.split_protocol(column)[1] for column in experiment["protocols"]},
         networks=tuple(experiment["networks"]),
@@ -75,7 +80,9 @@ def _reported(recipes: Recipes, column: str, row: str, run: Run) -> Reported:
         column=column,
         method=row,
         metrics=results.metrics_of(study, run),
-        coresets="" if run.variant == FULL else results.path(study, results.CORESETS, run),
+        coresets=results.path(study, results.CORESETS, run)
+        if results.has_coresets(run.variant)
+        else "",
         recipe=recipes.run(run).own,
     )
 

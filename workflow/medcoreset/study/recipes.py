@@ -146,22 +146,19 @@ class Recipes:
     @_once(*CORESETS)
     def coresets(self, of: Named) -> Recipe:
         """Return the recipe of the coresets of one method variant and rate, whatever the seed."""
-        protocol = self.study.protocols[of.protocol]
         selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
         source = selected_from[results.selected_from(of)]
         return _recipe(
             "coresets",
             (self.dataset(of.dataset), *([source(of)] if source else [])),
-            rate=text(of.rate),
-            rounding=protocol.rounding,
-            balance=results.balance(of, protocol.balance),
-            **self._method(of.protocol, of.variant),
+            **self._selection(of),
         )
 
     @_once(*CORESETS, "network")
     def run(self, of: Named) -> Recipe:
         """Return the recipe of the networks trained on coresets, whatever the seed."""
-        coresets = [] if of.variant == FULL else [self.coresets(of)]
+        coresets = [self.coresets(of)] if results.has_coresets(of.variant) else []
+        drawn = {} if coresets or of.variant == FULL else self._selection(of)
         training = self.study.protocols[of.protocol].training
         return _recipe(
             "run",
@@ -169,6 +166,7 @@ class Recipes:
             network=of.network,
             training=as_flags(training, without=("record",)),
             code=training_code(of.network),
+            **({"drawn": drawn} if drawn else {}),
         )
 
     def missing(self, protocol: str, variant: str) -> str:
@@ -177,16 +175,26 @@ class Recipes:
         looks = any(map(per_epoch, methods.get(name).needed(options)))
         return self.study.protocols[protocol].missing if looks else ""
 
+    def _selection(self, of: Named) -> dict[str, Any]:
+        protocol = self.study.protocols[of.protocol]
+        return {
+            "rate": text(of.rate),
+            "rounding": protocol.rounding,
+            "balance": results.balance(of, protocol.balance),
+            **self._method(of.protocol, of.variant),
+        }
+
     def _method(self, protocol: str, variant: str) -> dict[str, Any]:
         name, options = variants.parse(variant)
         method = methods.get(name)
         # Those that options name are not among its imports.
         others = (other.source for other in method.others(options).values())
+        selects = "redraw.py" if method.dynamic else "select.py"
         return {
             "method": name,
             "options": options,
             "missing": self.missing(protocol, variant),
-            "code": code_of(method.source, *others, SELECTION / "select.py"),
+            "code": code_of(method.source, *others, SELECTION / selects),
         }
 
 

@@ -121,6 +121,11 @@ def runs(study: Study, experiment: Experiment) -> list[Run]:
     return list(dict.fromkeys(run for _, _, run in cells(study, experiment)))
 
 
+def has_coresets(variant: str) -> bool:
+    """Whether coresets are selected before the training, so that the other samples can be deleted."""
+    return variant != FULL and not methods.get(variants.parse(variant)[0]).dynamic
+
+
 def has_scores(run: Selected) -> bool:
     """Whether the run's method gives every sample a score."""
     return run.variant != FULL and methods.get(variants.parse(run.variant)[0]).ranks
@@ -203,7 +208,7 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
     found.add(study.path(PLAN).format(**place_of, digest=""))
     for run in runs(study, experiment):
         patterns = [RUN]
-        if run.variant != FULL:
+        if has_coresets(run.variant):
             patterns.append(CORESETS)
         if has_scores(run) and run.surrogate != NO_SURROGATE:
             patterns.append(SCORES)
@@ -281,7 +286,7 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
         if "scores" in needs and has_scores(run) and shown(experiment, run):
             wanted.append(path(study, SCORES, run))
         if "runs" in needs:
-            coresets = [] if run.variant == FULL else [path(study, CORESETS, run)]
+            coresets = [path(study, CORESETS, run)] if has_coresets(run.variant) else []
             wanted += [metrics_of(study, run), *coresets]
     if "table" in needs:
         wanted += [table(study, experiment.name), seeds(study, experiment.name)]

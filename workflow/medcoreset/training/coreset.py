@@ -1,6 +1,8 @@
-"""Coresets as read for training."""
+"""Coresets as read for training, and what is trained on where there is none."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,6 +11,15 @@ from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
 from medcoreset.selection.coreset import coreset_digest, read_coreset
 from medcoreset.training.loop import Subset
+
+
+class Draw(Protocol):
+    """Draws samples anew in every epoch; `identity` is JSON-like, and all that the draws depend on."""
+
+    identity: dict[str, Any]
+
+    def __call__(self, labels: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """Return the samples, int64 (M,), of a 0-based epoch, of those with `labels` (N,)."""
 
 
 def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> list[Subset]:
@@ -25,6 +36,13 @@ def whole(seeds: list[int], dataset: Dataset) -> list[Subset]:
     """Return the full training set in place of a coreset."""
     everything = np.arange(len(dataset.train_labels))
     return [Subset(seed, everything) for seed in seeds]
+
+
+def drawn(draw: Draw, seeds: list[int], dataset: Dataset) -> list[Subset]:
+    """Return what is drawn anew in every epoch in place of a coreset."""
+    labels = np.asarray(dataset.train_labels)
+    of_seed = {seed: partial(draw, labels, seed) for seed in seeds}
+    return [Subset(seed, redrawn(0), redrawn=redrawn) for seed, redrawn in of_seed.items()]
 
 
 def digest(subset: Subset) -> str:

@@ -1,7 +1,7 @@
 """The training loop, of surrogates and of coreset runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,16 @@ from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, pl
 
 @dataclass(frozen=True)
 class Subset:
-    """What one seed trains on: the samples (M,), and their weights (M,) if any."""
+    """What one seed trains on: the samples (M,), and their weights (M,) if any.
+
+    With `redrawn` they are those of the first epoch, and it returns those of any 0-based epoch.
+    """
 
     seed: int
     indices: np.ndarray
     weights: np.ndarray | None = None
     surrogate: bool = False
+    redrawn: Callable[[int], np.ndarray] | None = None
 
     @property
     def streams(self) -> int:
@@ -114,6 +118,8 @@ class Training:
             # Dropout is the one thing that draws from torch's own generator.
             seed = seeding.stream_seed(self.subset.streams, "augmentation", self.epoch, 1)
             torch.manual_seed(seed + self.group.rank)
+        if self.subset.redrawn:
+            self.indices = self._on_device(self.subset.redrawn(self.epoch))
         order = self._on_device(epoch_order(self.subset.streams, self.epoch, self.plan.samples))
         indices, weights = self.indices[order], self.weights[order]
         parts = [slice(*batch) for batch in batches[self.step :]]

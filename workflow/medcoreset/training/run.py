@@ -50,7 +50,8 @@ class Job:
     """What a training job is given besides its seeds: names, options, place and means.
 
     `run` are the entries of metrics.json that say which cell of a study this is; `recipe` is what
-    the outputs are made by, `expects` what the dataset and the coresets were to be made by.
+    the outputs are made by, `expects` what the dataset and the coresets were to be made by. `draw`
+    draws what is trained on anew in every epoch, in place of coresets.
     """
 
     dataset: Path
@@ -63,6 +64,7 @@ class Job:
     checkpoint_seconds: float = 300
     recipe: str = ""
     expects: tuple[str, ...] = ()
+    draw: coreset.Draw | None = None
 
 
 def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
@@ -109,13 +111,17 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
 def train_coresets(job: Job, seeds: list[int], coresets: Path | None, trainings: int = 1) -> None:
     """Train networks, `trainings` per seed, on its coreset or the full training set, and report them.
 
+    What the job draws anew in every epoch is drawn of the full training set.
+
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
     for that the results of finished seeds are kept beside the outputs.
     """
     if group.started().size > 1:
         raise UserError("torchrun is for the stage surrogate; start train once for every GPU")
     with _bench(job, group.ALONE) as bench:
-        if coresets is None:
+        if job.draw is not None:
+            subsets = coreset.drawn(job.draw, seeds, bench.dataset)
+        elif coresets is None:
             subsets = coreset.whole(seeds, bench.dataset)
         else:
             subsets = coreset.read(coresets, seeds, bench.dataset, "".join(job.expects[1:]))
@@ -184,6 +190,7 @@ class _Bench:
             "seed": subset.seed,
             "streams": subset.streams,
             "coreset": coreset.digest(subset),
+            "draw": self.job.draw and self.job.draw.identity,
             "device": self.device.type,
             "processes": self.group.size,
             "arithmetic": str(self.arithmetic),

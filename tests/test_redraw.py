@@ -1,0 +1,223 @@
+"""Methods that select anew in every epoch of a training."""
+
+import dataclasses
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medcoreset import methods
+from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence
+from medcoreset.seeding import generator
+from medcoreset.selection.budget import class_budgets
+from medcoreset.selection.redraw import Redraw
+from medcoreset.selection.select import select
+from medcoreset.training.run import train_coresets
+from tests.conftest import STUDY
+from tests.training_cases import content, coresets, digits, job
+
+DYNAMIC = [method for method in methods.METHODS.values() if method.dynamic]
+every_one = pytest.mark.parametrize("method", DYNAMIC, ids=[each.name for each in DYNAMIC])
+LABELS = np.repeat(np.arange(4), (37, 11, 30, 22))
+
+
+def epochs_of(name: str, rate: float, epochs: int, **how) -> list[np.ndarray]:
+    """Return what a method draws in each of so many epochs."""
+    method = methods.get(name)
+    options = method.parse_options(how.pop("options", {}))
+    draw = Redraw(method, options, rate, **how)
+    return [draw(LABELS, 7, epoch) for epoch in range(epochs)]
+
+
+@every_one
+@pytest.mark.parametrize("balance", ["global", "class"])
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.33, 0.9, 1.0])
+def test_every_epoch_has_the_samples_of_the_budget(method, balance, rate):
+    size = int(np.ceil(round(rate * 100, 9)))
+    found = epochs_of(method.name, rate, 8, balance=balance)
+    for indices in found:
+        assert len(set(indices.tolist())) == len(indices) == size
+        if balance == "class":
+            expected = class_budgets(np.bincount(LABELS), size)
+            np.testing.assert_array_equal(np.bincount(LABELS[indices], minlength=4), expected)
+    if rate == 0.1:
+        assert len({tuple(sorted(indices)) for indices in found}) > 1
+
+
+@every_one
+def test_an_epoch_is_the_same_whichever_came_before(method):
+    forwards = epochs_of(method.name, 0.3, 6)
+    draw = Redraw(method, method.defaults(), 0.3)
+    for epoch in reversed(range(6)):
+        np.testing.assert_array_equal(draw(LABELS, 7, epoch), forwards[epoch])
+    assert set(draw(LABELS, 8, 0)) != set(forwards[0])
+
+
+@every_one
+def test_the_first_epoch_is_what_it_selects_by_itself(method):
+    evidence = Evidence({"labels": LABELS})
+    alone = select(method, evidence, 30, seed=7, balance="class").indices
+    np.testing.assert_array_equal(alone, epochs_of(method.name, 0.3, 1, balance="class")[0])
+
+
+@pytest.mark.parametrize("balance", ["global", "class"])
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.45, 1.0])
+def test_rs2_without_replacement_deals_all_samples_out_before_any_comes_again(rate, balance):
+    found = epochs_of("rs2", rate, 24, balance=balance)
+    groups = [label == LABELS for label in range(4)] if balance == "class" else [LABELS >= 0]
+    for members in groups:
+        drawn = [indices[members[indices]].tolist() for indices in found]
+        deals = math.ceil(members.sum() / len(drawn[0]))
+        for first in range(0, 25 - deals, deals):
+            hand = list(itertools.chain(*drawn[first : first + deals]))
+            every, again = hand[: members.sum()], hand[members.sum() :]
+            # In the order of the deal each comes once; what is left over are the first again.
+            assert sorted(every) == np.flatnonzero(members).tolist()
+            assert again == every[: len(again)]
+
+
+def test_rs2_shuffles_before_it_deals_again():
+    first, second = (epochs_of("rs2", 0.5, 4)[i : i + 2] for i in (0, 2))
+    assert set(first[0]) not in (set(second[0]), set(second[1]))
+
+
+def test_rs2_with_replacement_draws_from_all_in_every_epoch():
+    found = epochs_of("rs2", 0.1, 2000, options={"replacement": True})
+    counts = np.bincount(np.concatenate(found), minlength=100)
+    # Of 2,000 draws of probability 0.1 each: 200, deviation 13.4.
+    assert (abs(counts - 200) < 5 * 13.4).all()
+    # Two epochs share 10 · 10 / 100 samples on average, as without replacement they share none.
+    shared = np.mean([len(set(a) & set(b)) for a, b in itertools.pairwise(found)])
+    assert shared == pytest.approx(1, abs=0.1)
+
+
+def test_rs2_of_a_rate_is_dealt_as_worked_out_by_hand():
+    order = generator(7, "redraw", 0).permutation(100)
+    found = epochs_of("rs2", 0.4, 3)
+    np.testing.assert_array_equal(found[0], order[:40])
+    np.testing.assert_array_equal(found[1], order[40:80])
+    np.testing.assert_array_equal(found[2], [*order[80:], *order[:20]])
+
+
+def redraw(name: str = "rs2", rate: float = 0.5, **options) -> Redraw:
+    method = methods.get(name)
+    return Redraw(method, method.parse_options(options), rate)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("length", [{"epochs": 5}, {"length": "iterations", "iterations": 13}])
+def test_a_training_takes_as_many_steps_as_on_a_coreset_of_the_rate(tmp_path, length):
+    dataset = digits(train=130, held_out=40)
+    static = job(tmp_path / "static", dataset, **length)
+    train_coresets(static, [0], coresets(tmp_path / "coresets", dataset, [0], 65))
+    dynamic = dataclasses.replace(job(tmp_path / "dynamic", dataset, **length), draw=redraw())
+    train_coresets(dynamic, [0], None)
+    found = [json.loads((each.out / "metrics.json").read_text()) for each in (static, dynamic)]
+    assert [metrics["run"]["coreset_size"] for metrics in found] == [65, 65]
+    schedules = [
+        [(entry["epoch"], entry["lr"]) for entry in metrics["seeds"]["0"]["history"]]
+        for metrics in found
+    ]
+    assert schedules[0] == schedules[1]
+
+
+@pytest.mark.trains
+def test_a_training_sees_the_samples_of_each_epoch(tmp_path, monkeypatch):
+    from medcoreset.training.loop import Training
+
+    seen: list[set[int]] = [set() for _ in range(4)]
+    step = Training._train_step
+
+    def watched(self, indices, images, weights):
+        seen[self.epoch].update(indices.tolist())
+        step(self, indices, images, weights)
+
+    monkeypatch.setattr(Training, "_train_step", watched)
+    dataset, draw = digits(train=130, held_out=40), redraw(rate=0.3)
+    train_coresets(dataclasses.replace(job(tmp_path, dataset, epochs=4), draw=draw), [3], None)
+    assert seen == [set(draw(dataset.train_labels, 3, epoch).tolist()) for epoch in range(4)]
+
+
+@pytest.mark.trains
+def test_what_is_drawn_otherwise_is_another_training(tmp_path):
+    dataset = digits(train=130, held_out=40)
+    one = dataclasses.replace(job(tmp_path, dataset), draw=redraw())
+    train_coresets(one, [0], None)
+    before = content(one.out)
+    train_coresets(dataclasses.replace(one, draw=redraw(replacement=True)), [0], None)
+    assert content(one.out)["predictions.npz"] != before["predictions.npz"]
+    train_coresets(one, [0], None)
+    assert content(one.out) == before
+
+
+def test_the_command_refuses_what_it_cannot_draw_in_one_line(tmp_path, capsys):
+    from click.testing import CliRunner
+
+    from medcoreset.__main__ import cli
+
+    folder = tmp_path / "coresets"
+    folder.mkdir()
+    (tmp_path / "data.npz").touch()
+    given = [
+        "train",
+        "--dataset",
+        str(tmp_path / "data.npz"),
+        "--protocol",
+        "p",
+        "--network",
+        "lenet",
+    ]
+    given += ["--seeds", "0", "--surrogate", "none", "--method", "m", "--rate", "0.1"]
+    given += ["--out", str(tmp_path / "out")]
+    for more, words in (
+        (["--draw", "el2n"], "--draw el2n: it selects a coreset"),
+        (["--draw", "rs2", "--coresets", str(folder)], "either --coresets or --draw"),
+        (["--draw", "rs2", "--set", "nonsense=1"], "rs2: unknown option 'nonsense'"),
+        (["--draw", "nonsense"], "unknown method 'nonsense'"),
+    ):
+        outcome = CliRunner().invoke(cli, [*given, *more])
+        assert isinstance(outcome.exception, UserError)
+        assert words in str(outcome.exception)
+
+
+@pytest.mark.long
+def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake, tmp_path):
+    outcome = snakemake(tmp_path, "dynamic", "--config", STUDY)
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    made = tmp_path / "results"
+    table = pd.read_csv(made / "experiments" / "dynamic" / "table.csv")
+    accuracy = table[table.metric == "accuracy"]
+    assert accuracy.groupby("method").size().to_dict() == {
+        "random": 2,
+        "el2n": 2,
+        "full": 1,
+        "rs2": 2,
+        "rs2_fresh": 2,
+    }
+    assert (accuracy["n"] == 2).all()
+    drawn = accuracy[accuracy["method"].str.startswith("rs2")]
+    assert (drawn["surrogate"] == "none").all()
+    assert drawn["gain"].notna().all()
+    text = (made / "experiments" / "dynamic" / "table.md").read_text()
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    stored = "*Stores all training samples*"
+    assert rows[2:] == ["Random", "EL2N", "Full", stored, "RS2", "RS2, with replacement"]
+    assert "Stores all training samples: RS2, RS2, with replacement." in text
+    latex = (made / "experiments" / "dynamic" / "table.tex").read_text()
+    assert (
+        "\\midrule\n\\multicolumn{3}{l}{\\emph{Stores all training samples}} \\\\\nRS2 &" in latex
+    )
+    assert not list(made.glob("coresets/**/rs2*"))
+    runs = {path: json.loads(path.read_text()) for path in made.glob("runs/**/metrics.json")}
+    steps = {
+        (str(metrics["run"]["rate"]), len(entry["history"]), entry["history"][0]["lr"])
+        for metrics in runs.values()
+        for entry in metrics["seeds"].values()
+    }
+    assert len(steps) == 3  # of two rates and the full set, whatever the method
+    again = snakemake(tmp_path, "dynamic", "--config", STUDY, "-n")
+    assert "Nothing to be done" in again.stderr + again.stdout
