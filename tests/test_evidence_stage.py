@@ -12,6 +12,7 @@ from medcoreset.evidence import Evidence
 from medcoreset.evidence.gradients import Gradients
 from medcoreset.evidence.surrogate import load
 from tests.method_cases import choose
+from tests.studies import TINY, write, write_experiment
 
 pytestmark = pytest.mark.trains
 
@@ -84,6 +85,39 @@ def test_gradient_norms_of_two_surrogates(folder):
     np.testing.assert_allclose(found.scores, whole.mean(axis=0))
 
 
+def test_probabilities_of_two_surrogates(folder):
+    found = compute(folder, "run_probs", surrogates="ab")
+    for name, probs in zip("ab", found, strict=True):
+        logits = np.load(folder / name / "evidence" / "logits.npy").astype(np.float64)
+        powers = np.exp(logits)
+        np.testing.assert_allclose(probs, powers / powers.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.long
+def test_el2n_of_models_that_the_study_trains_until_an_early_epoch(snakemake, tmp_path):
+    """What a whole training that evaluates every epoch saw after the first is what the early one is."""
+    study = write_experiment(tmp_path, "early", methods={"el2n": {"runs": 2, "at": 1}})
+    write(tmp_path, "protocols", "tiny", TINY | {"surrogate": {"record": "eval"}})
+    outcome = snakemake(tmp_path, "early", "--config", f"studies=['{study}']")
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    results = tmp_path / "results"
+    (made,) = results.glob("evidence/**/run_probs.npy")
+    probs = np.load(made)
+    place = results / "surrogates" / "digits" / "tiny"
+    assert {each.name for each in place.glob("[!.]*")} == {
+        "lenet+seed=0", "lenet+until=1+seed=0", "lenet+until=1+seed=1000",
+    }  # fmt: skip
+    whole = np.load(place / "lenet+seed=0" / "evidence" / "probs.npy")
+    assert (len(probs), len(whole)) == (2, 2)
+    np.testing.assert_allclose(probs[0], whole[0], atol=2e-3)
+    assert np.abs(probs[0] - whole[1]).max() > 0.01
+    assert np.abs(probs[0] - probs[1]).max() > 0.01
+    labels = np.load(place / "lenet+seed=0" / "evidence" / "labels.npy")
+    (scores,) = results.glob("scores/**/*.npz")
+    errors = np.linalg.norm(probs - np.eye(probs.shape[2])[labels], axis=2)
+    np.testing.assert_allclose(np.load(scores)["scores"], errors.mean(axis=0), rtol=1e-5)
+
+
 def test_perturbations_select(folder):
     found = compute(folder, "perturbations", "--max-iterations", 5)
     labels = np.load(folder / "a" / "evidence" / "labels.npy")
@@ -97,7 +131,7 @@ def test_perturbations_are_of_one_surrogate(folder):
         compute(folder, "perturbations", surrogates="ab")
 
 
-@pytest.mark.parametrize("kind", ["gradient_norms", "perturbations"])
+@pytest.mark.parametrize("kind", ["gradient_norms", "perturbations", "run_probs"])
 def test_a_folder_without_a_surrogate_is_named(folder, kind):
     out = folder / "none.npy"
     data = ("--dataset", folder / "digits.npz")

@@ -61,6 +61,10 @@ DARK = {"protocols": ["dark"]}
             ["surrogate.seeds", "methods.grand", "at most"],
         ),
         (
+            {"methods": {"el2n": {"runs": 2, "at": 50}}},
+            ["methods.el2n", "after epoch 50", "option at=50"],
+        ),
+        (
             {"methods": {"grand": {}}, "surrogate": {"network": "lenet", "seeds": [5, 2005]}},
             ["surrogate.seeds", "5 and 2005", "methods.grand"],
         ),

@@ -44,3 +44,9 @@ def test_surrogates_beside_one_another_differ_in_their_seeds():
         "resnet18+width=8+epochs=5+seed=1003",
     ]
     assert first.model == "resnet18+width=8+epochs=5"
+
+
+def test_a_surrogate_that_stops_before_its_end_is_another_one():
+    short = Surrogate("lenet", seed=3, epochs=50, until=20)
+    assert short.name == "lenet+epochs=50+until=20+seed=3"
+    assert Surrogate.parse(short.name) == short

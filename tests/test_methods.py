@@ -170,6 +170,26 @@ def test_el2n_averages_its_first_epochs(dynamics, official):
         el2n(dynamics, epochs=500)
 
 
+def test_el2n_of_models_is_the_mean_of_their_error_norms():
+    """Two models, four samples; worked out by hand from the definition."""
+    probs = np.array(
+        [
+            [[0.8, 0.1, 0.1], [0.3, 0.5, 0.2], [0.2, 0.2, 0.6], [0.3, 0.6, 0.1]],
+            [[0.9, 0.05, 0.05], [0.3, 0.6, 0.1], [0.4, 0.2, 0.4], [0.2, 0.7, 0.1]],
+        ]
+    )
+    labels = np.array([0, 1, 2, 0])
+    evidence = Evidence({"labels": labels, "run_probs": probs})
+    found = score(methods.get("el2n"), evidence, {"runs": 2})
+    one = np.sqrt([0.06, 0.38, 0.24, 0.86])
+    other = np.sqrt([0.015, 0.26, 0.56, 1.14])
+    np.testing.assert_allclose(found, (one + other) / 2, **CLOSE)
+    with pytest.raises(UserError, match="run_probs are of 2 models, not 10"):
+        score(methods.get("el2n"), evidence, {"runs": 10})
+    with pytest.raises(UserError, match="lacks run_probs"):
+        score(methods.get("el2n"), Evidence({"labels": labels}), {"runs": 2})
+
+
 def test_aum_of_logits_is_the_mean_margin_of_logits():
     logits = np.random.default_rng(1).normal(size=(5, 8, 3)) * 4
     labels = np.arange(8) % 3

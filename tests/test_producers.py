@@ -1,6 +1,8 @@
 """Producers of evidence: registered once, and asked for by methods, the command line and the rules."""
 
-from typing import Annotated
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -33,9 +35,21 @@ def test_the_command_has_the_options_of_the_registry(name):
     assert name in CliRunner().invoke(cli, ["evidence", "--help"]).output
 
 
+def least(method: methods.Method) -> Iterator[dict[str, Any]]:
+    """Yield options of a method: none, and the least or the first value of each."""
+    yield {}
+    for name, option in method.options.items():
+        if option.choices or option.range.low > -math.inf:
+            yield {name: option.type(option.choices[0] if option.choices else option.range.low)}
+
+
 @pytest.mark.parametrize("name", producers.PRODUCERS)
 def test_some_method_needs_it_and_has_its_options(name):
-    needing = [each for each in methods.METHODS.values() if name in each.needed()]
+    needing = [
+        method
+        for method in methods.METHODS.values()
+        if any(name in method.needed(options) for options in least(method))
+    ]
     assert needing
     for method in needing:
         assert method.options.items() >= producers.get(name).asked.items()
@@ -53,6 +67,12 @@ def test_some_method_needs_it_and_has_its_options(name):
             "gradient_norms",
             {"layers": "all"},
             ["mlp+seed=0", "mlp+seed=1000"],
+        ),
+        (
+            "el2n+at=5+runs=2",
+            "run_probs",
+            {},
+            ["mlp+until=5+seed=0", "mlp+until=5+seed=1000"],
         ),
     ],
 )
@@ -93,7 +113,7 @@ def test_each_has_a_digest_of_its_own_code():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(UserError, match=r"'blur'.*known: gradient_norms, perturbations"):
+    with pytest.raises(UserError, match=r"'blur'.*known: gradient_norms, perturbations, run_probs"):
         CliRunner().invoke(cli, ["evidence", "blur"], catch_exceptions=False)
     with pytest.raises(ValueError, match=r"two producers of perturbations: .*perturbations\.py"):
         producing("perturbations")(lambda source: None)

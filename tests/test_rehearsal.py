@@ -89,6 +89,13 @@ def test_a_method_averages_over_fewer_surrogates():
     assert rehearsal.scaled("grand", options, 10, 10)["models"] == 2
 
 
+def test_a_method_looks_at_models_earlier_in_shorter_trainings():
+    options = methods.parse_options("el2n", {"runs": 10, "at": 20})
+    scaled = rehearsal.scaled("el2n", options, 200, 12)
+    assert (scaled["runs"], scaled["at"]) == (2, 1)
+    assert rehearsal.scaled("el2n", options | {"runs": None}, 200, 12)["runs"] is None
+
+
 @pytest.mark.parametrize("name", [name for name in catalog.SOURCES if "_" not in name])
 def test_a_stand_in_is_like_its_dataset(name, tmp_path):
     source = catalog.SOURCES[name]

@@ -149,6 +149,20 @@ def test_recording_in_evaluation_mode_does_not_change_the_training(tmp_path):
     assert (correct[-1] == (logits.argmax(1) == labels)).all()
 
 
+def test_a_training_that_stops_is_one_that_went_on_until_there(tmp_path):
+    dataset = digits(train=80, held_out=40)
+    made = {}
+    for stop_after in (0, 2):
+        one = job(tmp_path / str(stop_after), dataset, stop_after=stop_after, record="eval")
+        train_surrogate(one, 0, probs_budget_mb=10)
+        made[stop_after] = one.out / "evidence"
+    whole, part = (np.load(folder / "target_prob.npy") for folder in made.values())
+    assert (len(whole), len(part)) == (3, 2)
+    np.testing.assert_array_equal(part, whole[:2])
+    left = np.argmax(np.load(made[2] / "logits.npy"), axis=1)
+    np.testing.assert_array_equal(left == dataset.train_labels, np.load(made[0] / "correct.npy")[1])
+
+
 def test_dropping_the_last_batch_leaves_samples_unseen(tmp_path):
     one = job(tmp_path, digits(), last_batch="drop")
     train_surrogate(one, 0, probs_budget_mb=0)

@@ -105,6 +105,14 @@ def test_a_length_in_iterations_is_exact(samples, iterations):
     assert min(steps) >= 1
 
 
+def test_a_training_that_stops_has_the_learning_rate_of_one_that_goes_on():
+    whole, part = (plan(1000, TrainingOptions(stop_after=stop)) for stop in (0, 20))
+    assert (part.epochs, part.iterations) == (20, 20 * len(whole.batches))
+    assert part.scheduled == whole.scheduled == whole.iterations
+    late = plan(1000, TrainingOptions(length="iterations", iterations=7, stop_after=5))
+    assert (late.epochs, late.iterations, late.scheduled) == (2, 7, 7)
+
+
 def test_evaluations_come_every_800_iterations_in_whole_epochs_and_at_the_end():
     found = plan(13932, TrainingOptions(last_batch="drop"))
     assert len(found.batches) == 54

@@ -71,26 +71,30 @@ def beside(seed: int, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A network trained on the full training set, `NETWORK[+epochs=E]+seed=S` in paths.
+    """A network trained on the full training set, `NETWORK[+epochs=E][+until=U]+seed=S` in paths.
 
-    `epochs` is None where the protocol says how long it is trained: one training has one name.
+    `epochs` is None where the protocol says how long it is trained: one training has one name. `until`
+    is the epoch after which it is left as it is, None if it is trained to the end.
     """
 
     network: str
     seed: int
     epochs: int | None = None
+    until: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the surrogate that `name` names."""
         name, options = split(text, "surrogate")
-        own = {key: int(options.pop(key)) for key in ("seed", "epochs") if key in options}
+        own = {key: int(options.pop(key)) for key in ("seed", "epochs", "until") if key in options}
         return cls(join(name, options), **own)
 
     @property
     def model(self) -> str:
         """Return the identity without the seed, of which the papers say nothing."""
-        return self.network if self.epochs is None else f"{self.network}+epochs={self.epochs}"
+        lengths = {"epochs": self.epochs, "until": self.until}
+        known = (f"+{key}={value}" for key, value in lengths.items() if value is not None)
+        return self.network + "".join(known)
 
     @property
     def name(self) -> str:

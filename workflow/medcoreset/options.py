@@ -14,14 +14,15 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from medcoreset.errors import UserError
 
-Unit = Literal["", "epoch", "epochs", "surrogates"]
+Unit = Literal["", "epoch", "epochs", "surrogates", "checkpoint"]
 
 
 class Range(NamedTuple):
     """The least and the greatest value that an option may have, both included, and its unit.
 
     An `epoch` is a position in the training dynamics, counted from 1, `epochs` are a length;
-    `surrogates` are trained for the method. A rehearsal makes all of them smaller.
+    `surrogates` are trained for the method, and a `checkpoint` is the epoch after which they are looked
+    at. A rehearsal makes all of them smaller.
     """
 
     low: float = -math.inf

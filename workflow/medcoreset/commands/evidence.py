@@ -41,7 +41,7 @@ def _command(producer: producers.Producer) -> click.Command:
         multiple=True,
         required=True,
         metavar="DIR",
-        help="Folder of a trained surrogate" + (" (repeatable)." if producer.models else "."),
+        help="Folder of a trained surrogate" + (" (repeatable)." if producer.of_several else "."),
     )
     @click.option("--out", type=flags.Output(), required=True, metavar="FILE.npy")
     @flags.device

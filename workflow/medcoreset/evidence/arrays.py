@@ -55,6 +55,9 @@ ARRAYS = {
     "val_features": Array(("V", "D"), "real", "features of the validation samples"),
     "val_probs": Array(("V", "C"), "probability", "softmax outputs for them", 0, 1),
     "val_labels": Array(("V",), "integer", "their classes"),
+    "run_probs": Array(
+        ("R", "N", "C"), "probability", "softmax outputs of independently trained models", 0, 1
+    ),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
 }
 

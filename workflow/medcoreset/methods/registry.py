@@ -22,7 +22,7 @@ import numpy as np
 
 from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import ARRAYS
-from medcoreset.options import Option, options_of, parse_all, taken_by
+from medcoreset.options import Option, Unit, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
 Balance = Literal["global", "class"]
@@ -159,6 +159,14 @@ class Method:
     def picking(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that `pick` or `select` takes."""
         return {name: value for name, value in options.items() if name in self.picked_with}
+
+    def of_unit(self, unit: Unit, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the options that are in that unit and have a value."""
+        return {
+            name: value
+            for name, value in options.items()
+            if self.options[name].range.unit == unit and value is not None
+        }
 
     def passed(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that any of the method's functions takes."""

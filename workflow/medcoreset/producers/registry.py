@@ -15,10 +15,11 @@ from medcoreset.options import Option, Range, options_of
 
 @dataclass(frozen=True)
 class Producer:
-    """A registered producer of the array `name`, whose function gives it for one surrogate, (N,).
+    """A registered producer of the array `name`, whose function gives it for one surrogate, (N, …).
 
     `models` is of how many surrogates a method asks for it unless told otherwise, where the array
-    has a row for each; else None. `options` are what the function takes.
+    has a row for each; None where it is of one, or where each method says itself of how many.
+    `options` are what the function takes.
     """
 
     name: str
@@ -27,6 +28,11 @@ class Producer:
     options: dict[str, Option]
     source: Path
     models: int | None = None
+
+    @property
+    def of_several(self) -> bool:
+        """Whether the array has a row for each of several surrogates."""
+        return ARRAYS[self.name].shape[0] == "R"
 
     @property
     def asked(self) -> dict[str, Option]:
@@ -39,16 +45,16 @@ class Producer:
         }
 
     def produce(self, sources: Sequence[Any], **options: Any) -> np.ndarray:
-        """Return the array of some surrogates, each a `Source`: (R, N), or (N,) of the one it is of.
+        """Return the array of some surrogates, each a `Source`: (R, N, …), or (N,) of the one it is of.
 
         Raises UserError if it is of one and there are several.
         """
-        if self.models is None and len(sources) > 1:
+        if not self.of_several and len(sources) > 1:
             raise UserError(
                 f"{self.name} are of one surrogate, but --surrogate names {len(sources)}"
             )
         rows = [self.compute(source, **options) for source in sources]
-        return rows[0] if self.models is None else np.stack(rows)
+        return np.stack(rows) if self.of_several else rows[0]
 
 
 PRODUCERS: dict[str, Producer] = {}
@@ -64,14 +70,15 @@ def get(name: str) -> Producer:
 def producing(
     name: str, *, models: int | None = None
 ) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
-    """Register `compute(source, *, options) -> (N,)`, which makes an array of `ARRAYS`."""
+    """Register `compute(source, *, options) -> (N, …)`, which makes an array of `ARRAYS`."""
 
     def decorate(compute: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         source = Path(inspect.getfile(compute))
         if name in PRODUCERS:
             raise ValueError(f"two producers of {name}: {PRODUCERS[name].source} and {source}")
-        if ARRAYS[name].shape != (("N",) if models is None else ("R", "N")):
-            raise ValueError(f"{source}: {name} has the shape ({', '.join(ARRAYS[name].shape)})")
+        shape = ARRAYS[name].shape
+        if shape != ("N",) and (shape[:2] != ("R", "N") or (models and len(shape) > 2)):
+            raise ValueError(f"{source}: {name} has the shape ({', '.join(shape)})")
         text = " ".join(inspect.getdoc(compute).split())
         PRODUCERS[name] = Producer(name, text, compute, options_of(compute), source, models)
         return compute

@@ -348,7 +348,9 @@ class Study:
 
     def surrogate_training(self, protocol: Protocol, surrogate: str) -> TrainingOptions:
         """Return how a surrogate is trained under a protocol."""
-        return replace(protocol.surrogate, epochs=surrogate_epochs(protocol, surrogate))
+        training = replace(protocol.surrogate, epochs=surrogate_epochs(protocol, surrogate))
+        until = Surrogate.parse(surrogate).until
+        return training if until is None else replace(training, stop_after=until)
 
     def _files(self, kind: str) -> dict[str, list[Path]]:
         """Return the files of a kind by name: of a name that more than one has, all."""

@@ -119,8 +119,7 @@ def check_averaged(
     key: str, method: methods.Method, options: dict[str, Any], seeds: Sequence[int]
 ) -> None:
     """Raise a UserError if a method averages over surrogates whose seeds are too large, or shared."""
-    units = {name: option.range.unit for name, option in method.options.items()}
-    counts = [value for name, value in options.items() if units[name] == "surrogates"]
+    counts = method.of_unit("surrogates", options).values()
     check_apart("surrogate.seeds", f"methods.{key}", seeds, max(counts, default=1))
 
 

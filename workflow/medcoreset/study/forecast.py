@@ -160,10 +160,11 @@ def _of_surrogate(study: Study, place: Place, known: Facts) -> Work:
     protocol = study.protocols[place.protocol]
     options = study.surrogate_training(protocol, place.surrogate)
     network = Surrogate.parse(place.surrogate).network
-    probs = 2 * options.epochs * known.train * known.classes
+    epochs = schedule.plan(max(known.train, 2), options).epochs
+    probs = 2 * epochs * known.train * known.classes
     if probs > study.config["probs_budget_mb"] * 1e6:
         probs = 0
-    dynamics = STATISTICS_BYTES * options.epochs * known.train + probs
+    dynamics = STATISTICS_BYTES * epochs * known.train + probs
     work = _work(place.dataset, network, known.train, known, options)
     return replace(work, bytes=work.bytes + dynamics, featured=known.train + known.val)
 

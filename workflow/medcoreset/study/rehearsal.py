@@ -157,15 +157,17 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
         for name, other in chosen.others(options).items()
         if not _fits(other, short)
     }
-    of_unit = {
-        unit: {name: value for name, value in options.items() if declared[name].range.unit == unit}
-        for unit in ("epoch", "epochs", "surrogates")
-    }
+    units = ("epoch", "epochs", "surrogates", "checkpoint")
+    of_unit = {unit: chosen.of_unit(unit, options) for unit in units}
     lengths = {
         name: max(_length(value, whole, short), int(declared[name].range.low))
         for name, value in of_unit["epochs"].items()
     }
     surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
+    checkpoints = {
+        name: max(1, value * short // max(whole, 1))
+        for name, value in of_unit["checkpoint"].items()
+    }
     before = max(of_unit["epochs"].values(), default=1)
     after = max(lengths.values(), default=1)
     starts = {
@@ -177,7 +179,7 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
         if options[name] + before <= options[later]:
             starts[name] = min(starts[name], max(starts[later] - after, 1))
             starts[later] = max(starts[later], starts[name] + after)
-    return options | lengths | surrogates | starts
+    return options | lengths | surrogates | checkpoints | starts
 
 
 def _fits(method: methods.Method, epochs: int) -> bool:

@@ -5,6 +5,7 @@ once; what a job needs to know is read back from its wildcards.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -159,13 +160,17 @@ def every_surrogate(study: Study, experiment: Experiment) -> list[Place]:
 def averaged(variant: str, surrogate: str) -> list[str]:
     """Return the surrogates that a method's own evidence is computed from.
 
-    GraNd averages over several, which differ in their seeds alone.
+    GraNd averages over several, which differ in their seeds alone. Those that a method asks for at a
+    checkpoint are trained until there.
     """
     name, options = variants.parse(variant)
-    declared = methods.get(name).options
-    counts = [value for key, value in options.items() if declared[key].range.unit == "surrogates"]
-    first = Surrogate.parse(surrogate)
-    return [each.name for each in first.beside(max(counts, default=1))]
+    method = methods.get(name)
+    counts = method.of_unit("surrogates", options).values()
+    if not counts:
+        return [surrogate]
+    until = method.of_unit("checkpoint", options).values()
+    first = replace(Surrogate.parse(surrogate), until=max(until, default=None))
+    return [each.name for each in first.beside(max(counts))]
 
 
 def computed(variant: str) -> str:

@@ -295,7 +295,7 @@ class Training:
     def _rates(self) -> np.ndarray:
         """Return the learning rate of every iteration, as the device's optimisers read it."""
         rates = [
-            learning_rate(iteration, self.plan.iterations, self.options)
+            learning_rate(iteration, self.plan.scheduled, self.options)
             for iteration in range(self.plan.iterations)
         ]
         return np.array(rates, np.float64 if self.device.type == "cpu" else np.float32)
@@ -303,7 +303,7 @@ class Training:
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch."""
         iteration = self.epoch * len(self.plan.batches) + step
-        return learning_rate(iteration, self.plan.iterations, self.options)
+        return learning_rate(iteration, self.plan.scheduled, self.options)
 
     def _iterations_done(self) -> int:
         return min(self.epoch * len(self.plan.batches) + self.step, self.plan.iterations)

@@ -47,6 +47,11 @@ class TrainingOptions:
         least=1,
     )
     epochs: int = _option(200, "epochs to train, with length epochs; 0 trains nothing", least=0)
+    stop_after: int = _option(
+        0,
+        "epochs after which the training ends, with the learning rate of one that goes on; 0: none",
+        least=0,
+    )
     length: str = _option(
         "epochs", "what is fixed whatever the coreset's size", choices=("epochs", "iterations")
     )

@@ -17,13 +17,15 @@ class Plan:
     """The batches of a training on `samples` samples.
 
     `batches` are the (start, stop) positions in an epoch's order; `epochs` counts a last, partial
-    epoch; `iterations` are the optimiser steps of the whole training.
+    epoch; `iterations` are the optimiser steps taken, `scheduled` those that the learning rate is made
+    for, which are more where the training is to stop before.
     """
 
     samples: int
     batches: tuple[tuple[int, int], ...]
     epochs: int
     iterations: int
+    scheduled: int
     evaluate_every: int
 
     def batches_of(self, epoch: int) -> tuple[tuple[int, int], ...]:
@@ -47,11 +49,15 @@ def plan(samples: int, options: TrainingOptions) -> Plan:
         epochs, iterations = options.epochs, options.epochs * len(starts)
     else:
         epochs, iterations = math.ceil(options.iterations / len(starts)), options.iterations
+    scheduled = iterations
+    if 0 < options.stop_after < epochs:
+        epochs, iterations = options.stop_after, options.stop_after * len(starts)
     return Plan(
         samples=samples,
         batches=tuple(zip(starts, stops, strict=True)),
         epochs=epochs,
         iterations=iterations,
+        scheduled=scheduled,
         evaluate_every=max(1, options.evaluate_every // len(starts)),
     )
 
