@@ -13,7 +13,14 @@ MOST = 1000
 """Seeds that one job may have."""
 
 Purpose = Literal[
-    "initialisation", "order", "selection", "ties", "augmentation", "evaluation", "surrogate"
+    "initialisation",
+    "order",
+    "selection",
+    "ties",
+    "augmentation",
+    "evaluation",
+    "surrogate",
+    "conditions",
 ]
 
 
