@@ -153,7 +153,8 @@ def clean_size(given: Conditions, shares: np.ndarray, count: int) -> int:
     shares = np.asarray(shares) / np.sum(shares)
     size = max(count, WRONG_NEED * len(shares) if given.wrong or given.duplicates else 1)
     while given.imbalance is not None:
-        left = long_tail(np.round(size * shares), given.imbalance)
+        sizes = np.maximum(np.round(size * shares), shares > 0)
+        left = long_tail(sizes, given.imbalance)
         if left.sum() >= count and left[shares > 0].all():
             break
         size += size // 4 + 1
