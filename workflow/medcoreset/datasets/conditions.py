@@ -155,7 +155,7 @@ def clean_size(given: Conditions, shares: np.ndarray, count: int) -> int:
     while given.imbalance is not None:
         sizes = np.maximum(np.round(size * shares), shares > 0)
         left = long_tail(sizes, given.imbalance)
-        if left.sum() >= count and left[shares > 0].all():
+        if left.sum() >= count and left[shares > 0].min() > 1:  # one may be rounded away
             break
         size += size // 4 + 1
     return size
