@@ -33,6 +33,7 @@ sys.path.insert(0, str(HERE / "workflow"))
 
 from medcoreset import cost, forkserver
 from medcoreset.atomic import check_writable
+from medcoreset.datasets import catalog
 from medcoreset.errors import UserError, say
 
 try:

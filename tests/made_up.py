@@ -14,9 +14,11 @@ import numpy as np
 from medcoreset import cost
 from medcoreset.atomic import write_json, write_npz
 from medcoreset.datasets import canonical, sources
+from medcoreset.figures import FIGURES
 from medcoreset.plan import Plan, Reported
 from medcoreset.provenance import seal
 from medcoreset.reporting.rules import RULES, possible
+from medcoreset.selection.coreset import read_coreset
 from medcoreset.study import configuration, planning, results
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.recipes import Recipes
@@ -39,6 +41,13 @@ def write(study: Study, experiment: Experiment) -> Plan:
         classes, has_val = datasets[run.dataset].classes, study.has_val(run.dataset)
         content = metrics(run, classes, has_val)
         about = {"recipe": run.recipe, "run": {"dataset_sha256": datasets[run.dataset].sha256}}
+        if datasets[run.dataset].corrupted is not None:
+            held = {"wrong_labels": 0.1 + run.rate / 2, "repeated": 0.05, "n": 60}
+            about["coreset"] = {str(seed): held for seed in run.trained}
+        if run.coresets and any(
+            FIGURES[figure] >= {"sources", "runs"} for figure in experiment["figures"]
+        ):
+            about["coreset_sha256"] = _write_coresets(run, datasets[run.dataset])
         write_json(run.metrics, content | about)
         if run.coresets:
             stages = cost.STAGES[-1:] if run.method == "random" else cost.STAGES
@@ -46,6 +55,17 @@ def write(study: Study, experiment: Experiment) -> Plan:
             cost.Cost(dict.fromkeys(stages, 5.0), on).write(Path(run.coresets, cost.FILE))
     _write_scores(plan, datasets)
     return plan
+
+
+def _write_coresets(run: Reported, dataset: canonical.Dataset) -> dict[str, str]:
+    """Write the coreset of each seed; return the digest of that of each training."""
+    found = {}
+    for seed, selected in run.trained.items():
+        path = Path(run.coresets, f"seed{selected}.npz")
+        indices = np.random.default_rng(selected).permutation(len(dataset.train_labels))[:20]
+        write_npz(path, indices=indices, dataset_sha256=np.array(dataset.sha256))
+        found[str(seed)] = read_coreset(path).sha256
+    return found
 
 
 def _told(path: Path, **more: str) -> None:
@@ -94,9 +114,11 @@ def _write_scores(plan: Plan, datasets: dict[str, canonical.Dataset]) -> None:
         np.save(folder / "error_norm.npy", random.random(shape, np.float32))
         np.save(folder / "seen.npy", random.random(shape) > 0.02)
         np.save(folder / "features.npy", random.random((len(labels), 8), np.float32))
-        names = ("labels.npy", "error_norm.npy", "seen.npy", "features.npy")
+        np.save(folder / "target_prob.npy", random.random(shape, np.float32))
+        np.save(folder / "correct.npy", random.random(shape) > 0.4)
+        names = [path.name for path in folder.glob("*.npy")]
         seal(folder, names, source.recipe, datasets[source.dataset].sha256)
-    for entry in plan.scores:
+    for entry in (*plan.scores, *plan.rankings):
         samples = len(datasets[entry.dataset].train_labels)
         made = {"method": entry.method, "recipe": entry.recipe}
         write_npz(entry.path, scores=random.random(samples), **made)

@@ -8,10 +8,11 @@ from sklearn.datasets import load_digits
 
 from medcoreset import cost
 from medcoreset.atomic import write_json
-from medcoreset.datasets import canonical
-from medcoreset.plan import FULL, NO_SURROGATE
+from medcoreset.datasets import canonical, catalog, conditions
+from medcoreset.plan import FILES, FULL, NO_SURROGATE
 from medcoreset.provenance import seal
-from medcoreset.reporting.metrics import evaluate, softmax
+from medcoreset.reporting.metrics import evaluate, of_coreset, softmax
+from medcoreset.selection.coreset import coreset_digest
 
 EPOCHS = 40
 RATES = (0.05, 0.1, 0.3)
@@ -74,7 +75,13 @@ def _metrics(dataset: canonical.Dataset, network: str, kept: list[np.ndarray]) -
             "history": [],
         }
     run = {"dataset": dataset.name, "network": network, "dataset_sha256": dataset.sha256}
-    return {"run": run, "seeds": seeds, "recipe": RECIPE}
+    digests = {str(s): coreset_digest(i, None) for s, i in zip(SEEDS, kept, strict=True)}
+    found = {"run": run, "seeds": seeds, "recipe": RECIPE, "coreset_sha256": digests}
+    if dataset.corrupted is None:
+        return found
+    parts = (dataset.corrupted, dataset.train_origin)
+    held = {str(s): of_coreset(*parts, i) for s, i in zip(SEEDS, kept, strict=True)}
+    return found | {"coreset": held}
 
 
 def _scores(dataset: canonical.Dataset, folder: Path) -> dict[str, np.ndarray]:
@@ -90,18 +97,28 @@ def _scores(dataset: canonical.Dataset, folder: Path) -> dict[str, np.ndarray]:
     np.save(folder / "error_norm.npy", error.astype(np.float32))
     np.save(folder / "seen.npy", seen)
     np.save(folder / "features.npy", features(dataset.train_images, "pooled").astype(np.float32))
+    np.save(folder / "target_prob.npy", target.astype(np.float32))
+    np.save(folder / "correct.npy", probs.argmax(2) == dataset.train_labels)
     pairs = np.array(
         [error[a - 1 : a + 9].var(0) + error[b - 1 : b + 9].var(0) for a, b in WINDOWS]
     )
     rows = pairs.astype(np.float32)
     np.savez(folder.parent / "windows.npz", scores=rows, pairs=WINDOWS, recipe=RECIPE)
-    names = ("labels.npy", "error_norm.npy", "seen.npy", "features.npy")
+    names = [path.name for path in folder.glob("*.npy")]
     seal(folder, names, RECIPE, dataset.sha256)
     margin = (target - (probs - truth).max(axis=2)).mean(axis=0)
     return {"el2n": error[:10].mean(0), "aum": -margin, "eva": pairs[1]}
 
 
-def write_study(folder: Path, *, published: bool = True) -> dict:
+def noisy() -> list[canonical.Dataset]:
+    """Return the digits with few and with many wrong labels."""
+    names = ("digits+noise=0.1", "digits+noise=0.4")
+    return [conditions.applied(digits(False), catalog.parse(name)) for name in names]
+
+
+def write_study(
+    folder: Path, *, published: bool = True, datasets: list[canonical.Dataset] | None = None
+) -> dict:
     """Compute the study into `folder` and return its plan."""
     plan = {
         "name": "small_study",
@@ -121,9 +138,9 @@ def write_study(folder: Path, *, published: bool = True) -> dict:
             {"key": "clean", "rule": "clean"},
         ],
         "networks": ["pixels", "pooled"],
-        **{name: [] for name in ("runs", "sources", "scores", "windows")},
+        **{name: [] for name in FILES},
     }
-    for dataset in (digits(False), digits(True)):
+    for dataset in datasets or (digits(False), digits(True)):
         _dataset(plan, dataset, folder / dataset.name)
     return plan
 
@@ -141,7 +158,8 @@ def _dataset(plan: dict, dataset: canonical.Dataset, folder: Path) -> None:
     for method, values in scores.items():
         np.savez(folder / f"{method}.npz", scores=values, method=method, recipe=RECIPE)
         path = str(folder / f"{method}.npz")
-        plan["scores"].append({**place, "method": method, "variant": method, "path": path})
+        for kind in ("scores", "rankings"):
+            plan[kind].append({**place, "method": method, "variant": method, "path": path})
     for network in ("pixels", "pooled"):
         for method in LABELS:
             for rate in RATES if method != FULL else (1.0,):
@@ -151,6 +169,9 @@ def _dataset(plan: dict, dataset: canonical.Dataset, folder: Path) -> None:
                 measured = {"measured": {"seconds": took, "device": "CPU"}}
                 write_json(path, _metrics(dataset, network, kept) | measured)
                 coresets = "" if method == FULL else str(path.parent)
+                for seed, indices in zip(SEEDS, kept if coresets else (), strict=False):
+                    about = {"indices": indices, "dataset_sha256": dataset.sha256}
+                    np.savez(Path(coresets, f"seed{seed}.npz"), **about)
                 stages = ("surrogate", "score", "selection") if method in scores else ("selection",)
                 of_coresets = cost.Cost(dict.fromkeys(stages, 4.0), dict.fromkeys(stages, "CPU"))
                 if coresets:

@@ -35,7 +35,7 @@ from medcoreset.figures import (
     window_overlap,
 )
 from medcoreset.plan import Plan
-from tests.small_study import PUBLISHED, RATES, RECIPE, save_plan, write_study
+from tests.small_study import PUBLISHED, RATES, RECIPE, noisy, save_plan, write_study
 
 pytestmark = pytest.mark.long
 
@@ -45,6 +45,8 @@ ABLATION = {"var_single": "el2n", "exp_single": "aum", "var_dual": "eva", "exp_d
 ABLATION["var_entire"] = "el2n"
 WINDOWS = {"window_1_21": "eva", "window_11_21": "aum", "window_1_31": "el2n", "window_1": "random"}
 WINDOWS["window_11"] = "aum"
+CONDITIONS = ("accuracy_over_condition", "detection", "data_map")
+"""Figures of training sets under conditions."""
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +68,23 @@ def renamed(study: dict, rows: dict[str, str]) -> dict:
 
 
 @pytest.fixture(scope="module")
-def plans(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
+def under_conditions(tmp_path_factory) -> dict:
+    """The study on the digits with few and with many wrong labels."""
+    plan = write_study(tmp_path_factory.mktemp("noisy"), published=False, datasets=noisy())
+    plan["networks"] = plan["networks"][:1]
+    plan["columns"] = plan["columns"][1:]
+    kept = ("pixels", "clean")
+    plan["runs"] = [each for each in plan["runs"] if (each["network"], each["column"]) == kept]
+    return plan
+
+
+@pytest.fixture(scope="module")
+def plans(study, under_conditions, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     """Return the plan and the table that each figure is drawn from."""
     folder = tmp_path_factory.mktemp("plans")
     (folder / "published.csv").write_text(PUBLISHED)
     files = {}
-    kinds = {"plain": study, "ablation": renamed(study, ABLATION)}
+    kinds = {"plain": study, "ablation": renamed(study, ABLATION), "conditions": under_conditions}
     for kind, plan in {**kinds, "windows": renamed(study, WINDOWS)}.items():
         (folder / kind).mkdir()
         path = save_plan(plan, folder / kind)
@@ -87,6 +100,7 @@ def plans(study, tmp_path_factory) -> dict[str, tuple[Path, Path]]:
         ("eva_figure3", "eva_figure4", "eva_figure_a2"), "ablation"
     )
     of_figure["eva_figure5"] = "windows"
+    of_figure |= dict.fromkeys(CONDITIONS, "conditions")
     return {figure: files[kind] for figure, kind in of_figure.items()}
 
 
@@ -140,6 +154,7 @@ def test_every_figure_has_a_module_and_a_caption():
         "numbers",
         "sources",
         "scores",
+        "rankings",
         "windows",
         "runs",
     }

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcoreset.errors import UserError
-from medcoreset.reporting.metrics import evaluate, softmax
+from medcoreset.reporting.metrics import (
+    auroc,
+    average_precision,
+    detections,
+    evaluate,
+    of_coreset,
+    softmax,
+    worst_recall,
+)
 
 
 def split(seed: int, n: int, classes: int, quantum: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -119,3 +127,45 @@ def test_diverged_logits_are_a_mistake_with_a_name(bad: float) -> None:
 def test_an_empty_split_is_a_mistake_with_a_name() -> None:
     with pytest.raises(UserError, match="no samples"):
         evaluate(np.zeros((0, 3)), np.zeros(0, dtype=np.int64))
+
+
+@given(seed=st.integers(0, 2**32), n=st.integers(2, 60), quantum=st.sampled_from([0.0, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_detection_agrees_with_scikit_learn(seed: int, n: int, quantum: float) -> None:
+    from sklearn import metrics as sklearn
+
+    rng = np.random.default_rng(seed)
+    positive = rng.random(n) < 0.3
+    positive[:2] = True, False
+    scores = rng.normal(size=n) + positive
+    if quantum:
+        scores = np.round(scores / quantum) * quantum
+    assert auroc(scores, positive) == pytest.approx(sklearn.roc_auc_score(positive, scores))
+    precision = sklearn.average_precision_score(positive, scores)
+    assert average_precision(scores, positive) == pytest.approx(precision)
+    found, wrong = detections(scores, positive)
+    assert (found[-1], wrong[-1]) == (positive.sum(), n - positive.sum())
+    for threshold, hits, misses in zip(np.unique(scores)[::-1], found[1:], wrong[1:], strict=True):
+        assert hits == sum(positive[i] for i in range(n) if scores[i] >= threshold)
+        assert misses == sum(not positive[i] for i in range(n) if scores[i] >= threshold)
+
+
+def test_nothing_to_detect_is_no_number() -> None:
+    scores, none = np.arange(4.0), np.zeros(4, bool)
+    assert auroc(scores, none) is None
+    assert auroc(scores, ~none) is None
+    assert average_precision(scores, none) is None
+    assert average_precision(scores, ~none) == 1
+
+
+def test_what_a_coreset_holds() -> None:
+    wrong = np.array([True, False, True, False, False])
+    origin = np.array([7, 8, 7, 9, 8])
+    assert of_coreset(wrong, origin, np.array([0, 2, 3])) == pytest.approx(
+        {"wrong_labels": 2 / 3, "repeated": 1 / 3, "n": 3}
+    )
+    assert of_coreset(wrong, origin, np.arange(5)) == pytest.approx(
+        {"wrong_labels": 0.4, "repeated": 0.4, "n": 5}
+    )
+    assert worst_recall([0.5, None, 0.25]) == 0.25
+    assert worst_recall([None]) is None

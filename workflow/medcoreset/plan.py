@@ -111,7 +111,13 @@ class Dataset:
     recipe: str
 
 
-FILES = {"runs": Reported, "sources": Part, "scores": Scores, "windows": Part}
+FILES = {
+    "runs": Reported,
+    "sources": Part,
+    "scores": Scores,
+    "rankings": Scores,
+    "windows": Part,
+}
 """What a plan lists files of, and of which kind each list is."""
 
 
@@ -126,7 +132,8 @@ class Plan:
     wherever it is shown. `published` names the tables of the papers whose numbers stand beside it,
     first match first; `published_as` maps datasets and networks to the papers' names for them,
     where these differ; `tolerance` is in percentage points. `reference` is the row that the others
-    are paired with. `sources` are the training dynamics of the surrogates.
+    are paired with. `sources` are the training dynamics of the surrogates, `scores` those by them;
+    both are of each surrogate's first seed, `rankings` are the scores by all.
     """
 
     name: str
@@ -146,6 +153,7 @@ class Plan:
     runs: tuple[Reported, ...]
     sources: tuple[Part, ...]
     scores: tuple[Scores, ...]
+    rankings: tuple[Scores, ...]
     windows: tuple[Part, ...]
 
     def to_json(self) -> dict[str, Any]:

@@ -18,13 +18,14 @@ from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
 from medcoreset.plan import Plan, Reported
 from medcoreset.reading import file_of, read_json
+from medcoreset.reporting.metrics import OF_CORESETS, worst_recall
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "se", "df", "ci_low", "ci_high"]
 CHOSEN = ["variant", "candidates"]
 """The method with its options that a cell is of, and among how many it was chosen on validation data."""
 COLUMNS = [*CELL, "metric", *STATISTICS, *CHOSEN, *COMPARED, *PAIRED]
-METRICS = ("accuracy", "balanced_accuracy", "auc", "macro_f1", "ece")
+METRICS = ("accuracy", "balanced_accuracy", "worst_recall", "auc", "macro_f1", "ece")
 SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 """Columns of the single runs: `value` in percent, of so many images."""
 
@@ -44,9 +45,9 @@ class Choice:
 class Aggregate:
     """The runs of an experiment, summarised.
 
-    `table` has the columns `CELL`, `metric`, `STATISTICS`, `CHOSEN`: every metric in percent, recall
-    once per class as `recall_0`, `recall_1`, …; `seeds` the single runs that it summarises (columns
-    `SEEDS`, `METRICS` without recalls); `choices` what was chosen where a row has several
+    `table` has the columns `CELL`, `metric`, `STATISTICS`, `CHOSEN`: every metric in percent, those of
+    coresets where the training set is under conditions, recall once per class as `recall_0`,
+    `recall_1`, …; `seeds` the single runs that it summarises (columns `SEEDS`, without recalls); `choices` what was chosen where a row has several
     candidates; `notes` what is to be said below the table of how the runs were computed.
     """
 
@@ -73,7 +74,8 @@ def aggregate(plan: Plan) -> Aggregate:
         with file_of(path, what):
             for run in runs:
                 check(run, content)
-                read[run] = _PerSeed.of(run, plan.columns[run.column], content["seeds"])
+                rule, coresets = plan.columns[run.column], content.get("coreset", {})
+                read[run] = _PerSeed.of(run, rule, content["seeds"], coresets)
             # What was written by hand does not say.
             arithmetic[content.get("measured", {}).get("arithmetic", "float32")] += 1
     cells: dict[tuple, dict[str, list[_PerSeed]]] = {}
@@ -159,18 +161,29 @@ class _PerSeed:
     records: list[dict[str, Any]]
     reports: str
     metrics: dict[str, list[float | None]]
+    coresets: list[dict[str, Any]]
+    """What the coreset of each seed holds, of training sets under conditions alone."""
 
     @classmethod
-    def of(cls, run: Reported, rule: str, seeds: dict[str, Any]) -> "_PerSeed":
+    def of(
+        cls, run: Reported, rule: str, seeds: dict[str, Any], coresets: dict[str, Any]
+    ) -> "_PerSeed":
         labels = sorted(map(int, seeds))
         records = [_under(rule, seeds[str(seed)], run, str(seed)) for seed in labels]
         reported = [record[record["reports"]] for record in records]
+        recalls = [_recall(values, run, rule) for values in reported]
+        reported = [
+            {"worst_recall": worst_recall(values["recall"]), **values} for values in reported
+        ]
         metrics = {
             metric: [_value(values, metric, run, rule) for values in reported] for metric in METRICS
         }
-        recalls = zip(*(_recall(values, run, rule) for values in reported), strict=True)
-        metrics |= {f"recall_{label}": list(values) for label, values in enumerate(recalls)}
-        return cls(run, rule, labels, records, records[0]["reports"], metrics)
+        held = [coresets[str(seed)] for seed in labels] if coresets else []
+        for metric in OF_CORESETS if held else ():
+            metrics[metric] = [_value(values, metric, run, rule) for values in held]
+        by_class = enumerate(zip(*recalls, strict=True))
+        metrics |= {f"recall_{label}": list(values) for label, values in by_class}
+        return cls(run, rule, labels, records, records[0]["reports"], metrics, held)
 
     @property
     def units(self) -> list[tuple[float, int, int]]:
@@ -189,11 +202,15 @@ class _PerSeed:
                 "seed": seed,
                 "metric": metric,
                 "value": value,
-                "samples": record[self.reports]["n"],
+                "samples": samples,
             }
-            for metric in METRICS
-            for seed, record, value in zip(
-                self.labels, self.records, self.metrics[metric], strict=True
+            for metrics, counts in (
+                (METRICS, [record[self.reports]["n"] for record in self.records]),
+                (OF_CORESETS, [held["n"] for held in self.coresets]),
+            )
+            for metric in metrics
+            for seed, samples, value in zip(
+                self.labels if counts else (), counts, self.metrics.get(metric, ()), strict=True
             )
         ]
 

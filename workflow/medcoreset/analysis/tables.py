@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from html import escape
 
@@ -13,7 +13,9 @@ import pandas as pd
 from medcoreset.analysis.aggregate import Choice
 from medcoreset.analysis.comparison import LEVEL, MANY_PAIRS, Findings, is_better
 from medcoreset.analysis.variance import seeds_for
+from medcoreset.datasets.catalog import conditions_of
 from medcoreset.plan import FULL, INDEPENDENT, NO_SURROGATE, Plan
+from medcoreset.reporting.metrics import OF_CORESETS
 from medcoreset.reporting.rules import RULES
 
 STORED = "Stores all training samples"
@@ -22,6 +24,17 @@ STORED = "Stores all training samples"
 PAGE_COLUMNS = 10
 """Columns that fit a page; LaTeX gets more of them as several tables."""
 
+METRICS = {
+    "accuracy": ("", ""),
+    "balanced_accuracy": ("Balanced accuracy", "the mean recall of the classes"),
+    "worst_recall": ("Worst-class recall", "the lowest recall of a class, of each run its own"),
+    "wrong_labels": ("Wrong labels", "the share of the coreset whose label was made wrong"),
+    "repeated": (
+        "Repeated samples",
+        "the share of the coreset that repeats another of its samples",
+    ),
+}
+"""Metric that has tables of its own → its title, and what it is; those but accuracy where they apply."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222 }
@@ -35,7 +48,7 @@ table { border-top: 2px solid #222; border-bottom: 2px solid #222 }
 
 @dataclass(frozen=True)
 class Block:
-    """The accuracies of one protocol, retrained network and surrogate: what may be compared.
+    """One metric of one protocol, retrained network and surrogate: what may be compared.
 
     `rows` are the rows of the long table, those of random and full among them.
     """
@@ -44,6 +57,7 @@ class Block:
     network: str
     surrogate: str
     rows: pd.DataFrame
+    metric: str = "accuracy"
 
     def cell(self, method: str, dataset: str, rate: float) -> pd.Series | None:
         """Return the row of one cell; the full training set is the same at every rate."""
@@ -53,19 +67,37 @@ class Block:
         return None if rows.empty else rows.iloc[0]
 
 
-def blocks(plan: Plan, table: pd.DataFrame) -> list[Block]:
-    """Split the table by protocol, network and surrogate, in the experiment's order."""
-    accuracy = table[table["metric"] == "accuracy"]
+def blocks(plan: Plan, table: pd.DataFrame, metric: str = "accuracy") -> list[Block]:
+    """Split the table of a metric by protocol, network and surrogate, in the experiment's order."""
+    of_metric = table[table["metric"] == metric]
     return [
-        block
+        replace(block, metric=metric)
         for protocol in plan.columns
         for network in plan.networks
         for block in _blocks_of(
-            accuracy[(accuracy["protocol"] == protocol) & (accuracy["network"] == network)],
+            of_metric[(of_metric["protocol"] == protocol) & (of_metric["network"] == network)],
             protocol,
             network,
         )
+        if len(block.rows)
     ]
+
+
+def shown_metrics(plan: Plan, table: pd.DataFrame) -> list[str]:
+    """Return the metrics that have tables of their own: accuracy alone without conditions."""
+    given = [conditions_of(dataset) for dataset in plan.datasets]
+    applies = dict.fromkeys(METRICS, any(each.given for each in given)) | {
+        "accuracy": True,
+        "wrong_labels": any(each.wrong for each in given),
+        "repeated": any(each.duplicates for each in given),
+    }
+    there = set(table["metric"])
+    return [metric for metric in METRICS if applies[metric] and metric in there]
+
+
+def _every_block(plan: Plan, table: pd.DataFrame) -> list[Block]:
+    metrics = shown_metrics(plan, table)
+    return [block for metric in metrics for block in blocks(plan, table, metric)]
 
 
 def _blocks_of(rows: pd.DataFrame, protocol: str, network: str) -> Iterator[Block]:
@@ -85,7 +117,8 @@ def _blocks_of(rows: pd.DataFrame, protocol: str, network: str) -> Iterator[Bloc
 def heading(block: Block) -> str:
     """Return the title of a block: how the numbers were obtained, and with which networks."""
     trained = f"{block.network} trained on coresets selected with {block.surrogate}"
-    return f"{block.protocol}; {trained}"
+    title, _ = METRICS[block.metric]
+    return "; ".join(filter(None, [title, block.protocol, trained]))
 
 
 def percent(rate: float) -> str:
@@ -148,7 +181,8 @@ def _entry(cell: pd.Series | None) -> _Entry:
     if pd.notna(cell["published_mean"]):
         number = _number(cell["published_mean"], cell["published_std"])
         published = f"[{number}]{MARKS[cell['agreement']]}"
-    return _Entry(_number(cell["mean"], cell["std"]), is_better(cell), published)
+    better = is_better(cell) and cell["metric"] not in OF_CORESETS
+    return _Entry(_number(cell["mean"], cell["std"]), better, published)
 
 
 def _number(mean: float, std: float) -> str:
@@ -170,6 +204,8 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     lines += [
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
+    further = shown_metrics(plan, table)[1:]
+    lines += [f"{title}: {meaning}, in %." for title, meaning in map(METRICS.get, further)]
     lines += [_bold(plan, accuracy), *_gains(plan, accuracy)]
     compared = accuracy[accuracy["published_mean"].notna()]
     if len(compared):
@@ -322,7 +358,7 @@ def _said(plan: Plan, where: tuple, choices: Sequence[Choice]) -> str:
 def markdown(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
     """Return the tables in Markdown, one per block, the published number below each of ours."""
     parts = [f"# {_plain(plan.title)}"]
-    for block in blocks(plan, table):
+    for block in _every_block(plan, table):
         parts.append(f"## {_plain(heading(block))}")
         parts.append(_markdown_grid(plan, _Grid.of(plan, block)))
     parts.append("\n".join(f"- {_plain(note)}" for note in notes(plan, table, choices, found)))
@@ -380,7 +416,7 @@ def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     below = "\\\\\n".join(_tex(note) for note in notes(plan, table, choices, found))
     pages = [
         (f"{plan.title}. {heading(block)}.", part)
-        for block in blocks(plan, table)
+        for block in _every_block(plan, table)
         for part in _Grid.of(plan, block).split()
     ]
     for number, (caption, grid) in enumerate(pages, start=1):

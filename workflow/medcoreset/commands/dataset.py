@@ -9,6 +9,7 @@ from medcoreset.datasets import canonical, duplicates, sources
 from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
+from medcoreset.provenance import check_inputs
 
 
 @click.command(cls=flags.Stage)
@@ -47,8 +48,11 @@ from medcoreset.errors import UserError
     help="Where it is kept what a streamed folder's files hold, so as to read them once.",
 )
 @click.option(
-    "--recipe", default="", metavar="SHA256", help="What the output is made by, to be kept in it."
+    "--clean",
+    type=click.Path(),
+    help="NAME without its conditions (+noise=0.2 …), as this command wrote it, to be made NAME.",
 )
+@flags.recipe
 @click.option(
     "--stand-in",
     type=click.IntRange(1, 10**7),
@@ -67,16 +71,22 @@ def command(
     stream: bool,
     policy: duplicates.Policy | None,
     contents: str | None,
+    clean: str | None,
     stand_in: int | None,
     recipe: str,
+    expects: tuple[str, ...],
 ) -> None:
     """Bring the dataset NAME into the canonical form.
 
     NAME is a public dataset (digits, organsmnist, organsmnist_64, cifar10 …) or any other name for
     your own data, with options: +train=600 trains on a stratified subset, +val=0.2 holds out
-    another share of the training set than 10 % where there is no validation set. What was read, and
-    what was not, is said in one line.
+    another share of the training set than 10 % where there is no validation set, +noise=0.2 makes a
+    fifth of the training labels wrong, +imbalance=0.01 gives the classes a long tail, +duplicates=0.1
+    has a tenth of the training images give way to copies. What was read, and what was not, is said
+    in one line.
     """
+    if clean is not None and any((file, folder, data_dir, mirror, stand_in)):
+        raise UserError("--clean is all that NAME is made from: give no other source beside it")
     if file is not None and folder is not None:
         raise UserError("--file and --folder: give one of them")
     if folder is None and (stream or image_size is not None):
@@ -85,7 +95,10 @@ def command(
         raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
         raise UserError("--folder needs --image-size")
-    if stand_in is not None:
+    if clean is not None:
+        dataset = sources.read_changed(name, clean)
+        check_inputs(expects, (clean, dataset.info["recipe"]))
+    elif stand_in is not None:
         own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
         dataset = sources.read_stand_in(name, stand_in, out.with_suffix(""), **own)
     elif file is not None:

@@ -2,7 +2,8 @@
 
 The `.npz` has `{train,val,test}_{images,labels}`. Of a streamed dataset, one that stays in its
 image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
-`root` that the `.json` names, and its size.
+`root` that the `.json` names, and its size. A dataset whose training set was changed by
+`conditions` also has what it was changed from, the arrays of `RECORD`.
 """
 
 import hashlib
@@ -28,6 +29,8 @@ ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "lab
 STREAMED_ARRAYS = tuple(
     f"{split}_{kind}" for split in SPLITS for kind in ("paths", "bytes", "labels")
 )
+RECORD = ("train_true_labels", "val_true_labels", "train_origin")
+"""Of a training set that was changed: labels before the change, and places in the set before it."""
 
 DESCRIBED = {
     "name": str,
@@ -52,6 +55,10 @@ class Dataset:
     splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
+    Only a dataset whose training set was changed by `conditions` has a record of it:
+    `train_true_labels` and `val_true_labels` like the labels, and `train_origin`, int64 (N,), the
+    place of each training sample in the set before: what share one are copies of each other.
+
     Images may instead be `StreamedImages`, which answer to `len`, `shape`, `dtype` and indexing
     like the array they stand for, but decode files to do so: a training loop should read
     either kind through `streaming.load_batches`.
@@ -65,12 +72,16 @@ class Dataset:
     test_images: Images
     test_labels: np.ndarray
     info: dict[str, Any] = field(default_factory=dict)
+    train_true_labels: np.ndarray | None = None
+    val_true_labels: np.ndarray | None = None
+    train_origin: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
             _check_images(self.name, split, self.images(split), self.train_images)
             labels = _check_labels(self.name, split, self.labels(split), len(self.images(split)))
             setattr(self, f"{split}_labels", labels)
+        _check_record(self)
         if "class_names" not in self.info:
             classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
             if classes - 1 > LARGEST_LABEL:
@@ -92,6 +103,13 @@ class Dataset:
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of `train`, `val` or `test`."""
         return getattr(self, f"{split}_labels")
+
+    @property
+    def corrupted(self) -> np.ndarray | None:
+        """Which training samples have a wrong label, bool (N,); None if nothing was changed."""
+        return (
+            None if self.train_true_labels is None else self.train_labels != self.train_true_labels
+        )
 
     @property
     def classes(self) -> int:
@@ -152,7 +170,7 @@ def load(path: str | Path) -> Dataset:
     says: damaged, or changed since it was made.
     """
     info = load_info(path)
-    arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS)
+    arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS, RECORD)
     found = _sha256(arrays, str(info.get("contents", "")))
     if found != info["sha256"]:
         raise UserError(
@@ -161,6 +179,7 @@ def load(path: str | Path) -> Dataset:
         )
     with file_of(description_path(path), f"the description of {WHAT}"):
         fields = _streamed(arrays, info) if info["streamed"] else arrays
+        fields |= {name: arrays[name] for name in RECORD if name in arrays}
     dataset = Dataset(name=info["name"], info=info, **fields)
     dataset.sha256 = found
     return dataset
@@ -213,7 +232,8 @@ def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
         else:
             arrays[f"{split}_images"] = images
         arrays[f"{split}_labels"] = dataset.labels(split)
-    return arrays
+    record = {name: getattr(dataset, name) for name in RECORD}
+    return arrays | {name: array for name, array in record.items() if array is not None}
 
 
 def _streamed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> dict[str, Any]:
@@ -248,10 +268,14 @@ def _remaking() -> Iterator[None]:
         raise UserError(f"{problem}; {REMAKE}") from None
 
 
-def _map_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _map_npz(
+    path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
     """Memory-map members of an uncompressed `.npz`, which numpy itself always reads whole."""
     with _remaking(), file_of(path, WHAT), zipfile.ZipFile(path) as archive:
-        return {name: _map_member(path, archive, f"{name}.npy") for name in names}
+        there = set(archive.namelist())
+        wanted = [*names, *(name for name in optional if f"{name}.npy" in there)]
+        return {name: _map_member(path, archive, f"{name}.npy") for name in wanted}
 
 
 def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -292,6 +316,18 @@ def _check_images(name: str, split: str, images: Images, like: Images) -> None:
         )
     if split != "val" and len(images) == 0:
         raise UserError(f"dataset {name}: {split}_images is empty")
+
+
+def _check_record(dataset: Dataset) -> None:
+    """Raise UserError unless all of `RECORD` is there, as long as the labels are, or none of it."""
+    record = {name: getattr(dataset, name) for name in RECORD}
+    if all(array is None for array in record.values()):
+        return
+    for name, array in record.items():
+        count = len(dataset.labels(name.partition("_")[0]))
+        if array is None or array.dtype != np.int64 or array.shape != (count,):
+            found = "missing" if array is None else f"{array.dtype} {array.shape}"
+            raise UserError(f"dataset {dataset.name}: {name} is {found}, not int64 ({count},)")
 
 
 def _check_labels(name: str, split: str, labels: np.ndarray, count: int) -> np.ndarray:

@@ -6,13 +6,15 @@ An identity is a name and options after `+`, as in `organsmnist_64` or `cifar10+
   set of a source that comes without one (default 0.1; 0 holds nothing out, and reporting rules
   that need a validation set then fail). The official test set is never split.
 - `train`: train on a stratified subset of this many samples.
+- `noise`, `asymmetric`, `imbalance`, `duplicates`, `noisy_val`, `condition_seed`: the conditions
+  under which the training set is used, as in `cifar10+noise=0.2`; see `Conditions`.
 """
 
 import difflib
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
 
 from medcoreset.errors import UserError
 from medcoreset.identity import join, split
@@ -240,6 +242,45 @@ NAMES = tuple(SOURCES)
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What a training set is changed to, so as to see which methods bear it; the default is nothing.
+
+    `noise` is the share of training samples whose label is wrong, any other class being as likely;
+    `asymmetric` the share whose label is that of the next class. `imbalance` is the size of the
+    smallest class over that of the largest, those between in a geometric series. `duplicates` is
+    the share of training samples that are exact copies of others, whose place they take. Test and
+    validation data stay as they are; with `noisy_val` the labels of the validation data are as noisy
+    as those of the training set. `condition_seed` is that of all these draws.
+
+    How each is made is in `conditions`.
+    """
+
+    noise: float = 0.0
+    asymmetric: float = 0.0
+    imbalance: float | None = None
+    duplicates: float = 0.0
+    noisy_val: bool = False
+    condition_seed: int = 0
+
+    @property
+    def wrong(self) -> float:
+        """The share of training samples whose label is made wrong."""
+        return self.noise + self.asymmetric
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are not the default."""
+        return {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default
+        }
+
+
+CONDITIONS = tuple(each.name for each in fields(Conditions))
+
+
+@dataclass(frozen=True)
 class Identity:
     """A parsed dataset identity: the source's name and the options that were given."""
 
@@ -247,13 +288,21 @@ class Identity:
     source: Source
     val: float = DEFAULT_VAL
     train: int | None = None
+    conditions: Conditions = field(default_factory=Conditions)
 
     @property
     def name(self) -> str:
         """Return the canonical spelling: sorted options, and only those that are not the default."""
         return join(
-            self.base, {"train": self.train, "val": self.val}, {"train": None, "val": DEFAULT_VAL}
+            self.base,
+            {"train": self.train, "val": self.val, **asdict(self.conditions)},
+            {"train": None, "val": DEFAULT_VAL, **asdict(Conditions())},
         )
+
+    @property
+    def clean(self) -> "Identity":
+        """The dataset that the conditions change, which is the dataset itself if there are none."""
+        return replace(self, conditions=Conditions())
 
 
 def parse(identity: str, own: Collection[str] = ()) -> Identity:
@@ -266,7 +315,28 @@ def parse(identity: str, own: Collection[str] = ()) -> Identity:
     options = {key: _option(identity, key, text) for key, text in settings.items()}
     if "val" in options and source.has_val:
         raise UserError(f"dataset {identity!r}: {base} has its own validation set, so no val=")
-    return Identity(base, source, **options)
+    given = {key: options.pop(key) for key in CONDITIONS if key in options}
+    conditions = Conditions(**given)
+    _check_together(identity, conditions, options.get("val", DEFAULT_VAL) or source.has_val)
+    return Identity(base, source, **options, conditions=conditions)
+
+
+def conditions_of(identity: str) -> Conditions:
+    """Return the conditions that are part of a dataset's name, whoever's the data are."""
+    return parse(identity, own=[split(identity, "dataset")[0]]).conditions
+
+
+def _check_together(identity: str, conditions: Conditions, has_val: float | bool) -> None:
+    """Raise UserError for conditions that exclude, or say nothing without, each other."""
+    where, given = f"dataset {identity!r}", conditions.given
+    if conditions.wrong >= 1:
+        raise UserError(f"{where}: noise and asymmetric are together to be under 1")
+    if conditions.noisy_val and not conditions.wrong:
+        raise UserError(f"{where}: noisy_val=true is for noise or asymmetric, and there is neither")
+    if conditions.noisy_val and not has_val:
+        raise UserError(f"{where}: noisy_val=true, and there are no validation data")
+    if given.keys() == {"condition_seed"}:
+        raise UserError(f"{where}: condition_seed is for one of {', '.join(CONDITIONS[:4])}")
 
 
 def label(identity: Identity) -> str:
@@ -276,6 +346,7 @@ def label(identity: Identity) -> str:
     named = _LABELS.get(base, medmnist)
     details = [f"{size} pixels"] if size and identity.source is not OWN else []
     details += [f"{identity.train:,} training images"] if identity.train else []
+    details += [_WORDS[key](value) for key, value in identity.conditions.given.items()]
     return f"{named} ({', '.join(details)})" if details else named
 
 
@@ -305,17 +376,69 @@ def _known(name: str) -> Source:
     return SOURCES[name]
 
 
-def _option(identity: str, key: str, text: str) -> float | int:
-    if key == "val":
-        try:
-            fraction = float(text)
-        except ValueError:
-            fraction = -1.0
-        if not 0 <= fraction < 1:
-            raise UserError(f"dataset {identity!r}: val is a fraction in [0, 1), not {text!r}")
-        return fraction
-    if key == "train":
-        if not text.isdecimal() or int(text) == 0:
-            raise UserError(f"dataset {identity!r}: train is a number of samples, not {text!r}")
-        return int(text)
-    raise UserError(f"dataset {identity!r}: unknown option {key!r}; options are train and val")
+def _option(identity: str, key: str, text: str) -> Any:
+    if key not in _OPTIONS:
+        raise UserError(
+            f"dataset {identity!r}: unknown option {key!r}; options are {', '.join(_OPTIONS)}"
+        )
+    read, allowed = _OPTIONS[key]
+    try:
+        return read(text)
+    except ValueError:
+        raise UserError(f"dataset {identity!r}: {key} is {allowed}, not {text!r}") from None
+
+
+def _share(text: str) -> float:
+    """Return a number from 0 to under 1; ValueError for another."""
+    share = float(text)
+    if not 0 <= share < 1:
+        raise ValueError
+    return share + 0.0  # -0 is 0
+
+
+def _ratio(text: str) -> float:
+    ratio = float(text)
+    if not 0 < ratio <= 1:
+        raise ValueError
+    return ratio
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise ValueError
+    return int(text)
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
+_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "train": (_count, "a number of samples"),
+    "val": (_share, "a fraction in [0, 1)"),
+    "noise": (_share, "a share of the training samples in [0, 1)"),
+    "asymmetric": (_share, "a share of the training samples in [0, 1)"),
+    "imbalance": (_ratio, "smallest class over largest, in (0, 1]"),
+    "duplicates": (_share, "a share of the training samples in [0, 1)"),
+    "noisy_val": (_truth, "true or false"),
+    "condition_seed": (_seed, "a whole number of at most 18 digits"),
+}
+"""Option of a dataset → how its text is read, and what is allowed."""
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "noise": lambda share: f"{100 * share:g} % label noise",
+    "asymmetric": lambda share: f"{100 * share:g} % asymmetric label noise",
+    "imbalance": lambda ratio: f"imbalance {ratio:g}",
+    "duplicates": lambda share: f"{100 * share:g} % duplicates",
+    "noisy_val": lambda _: "noisy validation labels",
+    "condition_seed": lambda seed: f"condition seed {seed}",
+}
+"""Condition → what it is called in tables and figures."""

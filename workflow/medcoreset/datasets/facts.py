@@ -1,10 +1,13 @@
 """How many images of what kind a dataset has, told without reading one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medcoreset.datasets import npz
+import numpy as np
+
+from medcoreset.datasets import conditions, npz
 from medcoreset.datasets.catalog import Identity
 from medcoreset.errors import UserError
 from medcoreset.reading import npz_headers
@@ -33,16 +36,34 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
     source = identity.source
     channels = 3 if source.colour else 1
     kind = (len(source.class_shares), channels, source.image_size, source.streamed)
-    return Facts(*_splits(identity, source.counts), *kind)
+    return Facts(*_splits(identity, source.counts, source.class_shares), *kind)
 
 
-def _splits(identity: Identity, counts: dict[str, int]) -> tuple[int, int, int]:
-    """Return the numbers of training, validation and test images that an identity leaves."""
+def class_sizes(identity: Identity) -> np.ndarray:
+    """Return about how many training images each class of a public dataset has, without conditions."""
+    shares = identity.source.class_shares
+    return _class_sizes(_splits(identity.clean, identity.source.counts, shares)[0], shares)
+
+
+def _class_sizes(train: int, shares: Sequence[int]) -> np.ndarray:
+    return np.maximum(np.round(train * np.array(shares) / np.sum(shares)), 1).astype(np.int64)
+
+
+def _splits(
+    identity: Identity, counts: dict[str, int], shares: Sequence[int]
+) -> tuple[int, int, int]:
+    """Return the numbers of training, validation and test images that an identity leaves.
+
+    `shares` are the proportions of the classes of the training set.
+    """
     train, val = counts["train"], counts.get("val", 0)
     if not val and identity.val:
         val = max(1, round(identity.val * train))
         train -= val
-    return identity.train or train, val, counts["test"]
+    train = identity.train or train
+    if (ratio := identity.conditions.imbalance) is not None:
+        train = int(conditions.long_tail(_class_sizes(train, shares), ratio).sum())
+    return train, val, counts["test"]
 
 
 def _of_npz(identity: Identity, path: Path) -> Facts | None:
@@ -52,5 +73,6 @@ def _of_npz(identity: Identity, path: Path) -> Facts | None:
     except UserError:
         return None
     counts = {split: len(of_split) for split, of_split in labels.items()}
+    shares = np.bincount(labels["train"]).tolist()
     channels = 3 if shape[3:] == (3,) else 1
-    return Facts(*_splits(identity, counts), len(class_names), channels, shape[1])
+    return Facts(*_splits(identity, counts, shares), len(class_names), channels, shape[1])

@@ -1,4 +1,7 @@
-"""From an identity to a dataset: the front door of every source."""
+"""From an identity to a dataset: the front door of every source.
+
+What is read is first made what it is without conditions, and then changed by these.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +11,8 @@ import numpy as np
 from medcoreset.contents import digest
 from medcoreset.datasets import (
     braintumor,
+    canonical,
+    conditions,
     digits,
     duplicates,
     folder,
@@ -53,8 +58,8 @@ def read(
         case "braintumor":
             dataset = braintumor.read(identity.base, **places)
         case "imagenet":  # of which each file would have to be opened, to be told from others
-            return _finish(_imagenet(data_dir), identity)
-    return duplicates.handled(_finish(dataset, identity))
+            return conditions.applied(_finish(_imagenet(data_dir), identity), identity)
+    return conditions.applied(duplicates.handled(_finish(dataset, identity)), identity)
 
 
 def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep") -> Dataset:
@@ -95,6 +100,16 @@ def read_own_folder(
     return _own(dataset, identity, policy, stream=stream)
 
 
+def read_changed(name: str, clean: str | Path) -> Dataset:
+    """Return the dataset of the identity `name`, made from the canonical file of it without conditions."""
+    base = split(name, "dataset")[0]
+    identity = parse(name, own=() if base in SOURCES else [base])
+    dataset = canonical.load(clean)
+    if dataset.name != identity.clean.name:
+        raise UserError(f"dataset {name}: {clean} is {dataset.name}, not {identity.clean.name}")
+    return conditions.applied(dataset, identity)
+
+
 def read_stand_in(
     name: str,
     samples: int,
@@ -118,8 +133,11 @@ def read_stand_in(
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
         like = stand_in.Likeness.of_own(_finish(own, identity), streamed=stream)
     else:
-        like = stand_in.Likeness.of_source(parse(name))
-    return stand_in.make(name, like, samples, Path(images))
+        identity = parse(name)
+        like = stand_in.Likeness.of_source(identity)
+    samples = conditions.clean_size(identity.conditions, like.class_counts, samples)
+    made = stand_in.make(identity.clean.name, like, samples, Path(images))
+    return conditions.applied(made, identity)
 
 
 def _imagenet(data_dir: str | Path | None) -> Dataset:
@@ -159,11 +177,11 @@ def _own(
     if (
         policy == "drop"
     ):  # beforehand, so that none can be held out of a training set with the other
-        return _finish(
-            duplicates.handled(dataset if stream else _decoded(dataset), policy), identity
-        )
+        dataset = duplicates.handled(dataset if stream else _decoded(dataset), policy)
+        return conditions.applied(_finish(dataset, identity), identity)
     dataset = _finish(dataset, identity)
-    return duplicates.handled(dataset if stream else _decoded(dataset), policy)
+    dataset = duplicates.handled(dataset if stream else _decoded(dataset), policy)
+    return conditions.applied(dataset, identity)
 
 
 def _decoded(dataset: Dataset) -> Dataset:
@@ -171,7 +189,11 @@ def _decoded(dataset: Dataset) -> Dataset:
 
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:
-    """Hold out a validation set where there is none, reduce the training set, and name it all."""
+    """Hold out a validation set where there is none, reduce the training set, and name it all.
+
+    Of the identity, conditions do not count yet.
+    """
+    identity = identity.clean
     parts = {"train": np.arange(len(dataset.train_labels))}
     if len(dataset.val_labels) == 0:
         parts["train"], parts["val"] = hold_out(

@@ -21,9 +21,12 @@ FIGURES: dict[str, frozenset[str]] = {
     "eva_figure6": frozenset({"sources", "numbers"}),
     "eva_figure_a2": frozenset({"table"}),
     "cost": frozenset({"runs", "numbers"}),
+    "accuracy_over_condition": frozenset({"table"}),
+    "detection": frozenset({"rankings", "numbers"}),
+    "data_map": frozenset({"sources", "runs"}),
 }
 """Figure → what it is drawn from: the `table`, `numbers` of its own, or the plan's `sources`, `scores`,
-`windows` and `runs`."""
+`rankings` (the scores of all surrogates, not of the first alone), `windows` and `runs`."""
 
 ROWS: dict[str, tuple[str, ...]] = {
     "eva_figure3": ("exp_single", "var_single", "exp_dual", "var_dual"),

@@ -1,4 +1,4 @@
-"""The metrics of a split, from its logits."""
+"""The metrics of a split, from its logits; of a coreset; and of a ranking that is to find wrong labels."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from medcoreset.errors import UserError
 
+OF_CORESETS = ("wrong_labels", "repeated")
+"""Metrics of a coreset of a training set under conditions, see `of_coreset`."""
 ECE_BINS = 15
 
 
@@ -69,13 +71,63 @@ def macro_auc(probs: np.ndarray, labels: np.ndarray) -> float | None:
         samples) is left out of the mean, and the result is None if no class remains.
     """
     columns = [1] if probs.shape[1] == 2 else range(probs.shape[1])
-    areas = [_auc(probs[:, c], labels == c) for c in columns]
+    areas = [auroc(probs[:, c], labels == c) for c in columns]
     defined = [area for area in areas if area is not None]
     return float(np.mean(defined)) if defined else None
 
 
-def _auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
-    """Return P(score of a positive > score of a negative) + half of P(equal): Mann-Whitney's U."""
+def worst_recall(recall: list[float | None]) -> float | None:
+    """Return the lowest recall of a class; classes without a sample (None) do not count."""
+    return min((value for value in recall if value is not None), default=None)
+
+
+def of_coreset(wrong: np.ndarray, origin: np.ndarray, indices: np.ndarray) -> dict[str, float]:
+    """Return what share of a coreset has wrong labels, and what share repeats another of its samples.
+
+    `wrong` (N,) says of each training sample whether its label is wrong, `origin` (N,) of which image
+    it is a copy; `indices` (M,) are the coreset's.
+    """
+    return {
+        "wrong_labels": float(np.mean(wrong[indices])),
+        "repeated": 1 - len(np.unique(origin[indices])) / len(indices),
+        "n": len(indices),
+    }
+
+
+def detections(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many positives and how many negatives score at least each distinct score, from 0 on.
+
+    Args:
+        scores: (n,) higher for what is taken for positive; equal ones are taken together.
+        positive: (n,) what is.
+
+    Returns:
+        Two arrays (K + 1,) of counts for K distinct scores, that begin with 0: all points of the ROC and
+        of the precision–recall curve.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    found = np.cumsum(positive[order])[last]
+    return np.append(0, found), np.append(0, last + 1 - found)
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float | None:
+    """Return Σ (R_k − R_{k−1})·P_k over the distinct scores, of recall R and precision P.
+
+    As scikit-learn has it, without interpolation; None without a positive.
+    """
+    found, wrong = detections(scores, positive)
+    if found[-1] == 0:
+        return None
+    precision = found[1:] / (found[1:] + wrong[1:])
+    return float(np.sum(np.diff(found) * precision) / found[-1])
+
+
+def auroc(scores: np.ndarray, positive: np.ndarray) -> float | None:
+    """Return P(score of a positive > score of a negative) + half of P(equal): Mann-Whitney's U.
+
+    None without a positive or without a negative.
+    """
     positives = np.count_nonzero(positive)
     negatives = len(positive) - positives
     if positives == 0 or negatives == 0:

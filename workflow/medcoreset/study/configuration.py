@@ -413,7 +413,7 @@ class Study:
         protocols = [self.split_protocol(column)[0] for column in experiment["protocols"]]
         for figure in experiment["figures"]:
             check = partial(_checked, f"{experiment.source}")
-            check(feasible.check_figure, figure, rows, experiment.has_table)
+            check(feasible.check_figure, figure, rows, experiment.has_table, experiment["datasets"])
             for protocol in protocols if "windows" in FIGURES[figure] else ():
                 for surrogate in experiment.surrogates(protocol):
                     epochs = surrogate_epochs(protocol, surrogate)
@@ -477,6 +477,10 @@ class Study:
     def base(self, dataset: str) -> str:
         """Return the name of a dataset without its options."""
         return catalog.parse(dataset, self.config["datasets"]).base
+
+    def clean(self, dataset: str) -> str:
+        """Return the name of a dataset without its conditions, of which it is made."""
+        return catalog.parse(dataset, self.config["datasets"]).clean.name
 
     def own(self, dataset: str) -> dict[str, Any] | None:
         """Return what the configuration says of a dataset, if it is the user's own."""

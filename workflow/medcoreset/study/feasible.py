@@ -8,7 +8,9 @@ from typing import Any
 
 from medcoreset import methods, networks
 from medcoreset.datasets import catalog, facts
+from medcoreset.datasets.conditions import long_tail
 from medcoreset.datasets.facts import Facts
+from medcoreset.datasets.series import VARIED, series_of
 from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.figures import FIGURES, ROWS
@@ -26,7 +28,7 @@ def check_split(name: str, own: dict[str, Any]) -> None:
     identity = catalog.parse(name, own)
     if identity.base in own:
         return
-    whole = facts.of(replace(identity, train=None), None)
+    whole = facts.of(replace(identity.clean, train=None), None)
     held_out = 0 if identity.source.has_val else whole.val
     if identity.train and identity.train > whole.train:
         raise UserError(f"{name}: train={identity.train:,}, and there are {whole.train:,} images")
@@ -37,6 +39,13 @@ def check_split(name: str, own: dict[str, Any]) -> None:
         if count < needed or (count and count < whole.classes):
             raise UserError(
                 f"{name}: {part} {count:,} images, fewer than its {whole.classes:,} classes"
+            )
+    if (ratio := identity.conditions.imbalance) is not None:
+        sizes = facts.class_sizes(identity)
+        if not long_tail(sizes, ratio).all():
+            raise UserError(
+                f"{name}: imbalance={ratio:g} of classes of {sizes.max():,} images at most leaves one "
+                "without an image"
             )
 
 
@@ -139,13 +148,36 @@ def check_apart(what: str, repeats: str, seeds: Sequence[int], count: int) -> No
             )
 
 
-def check_figure(figure: str, rows: dict[str, methods.Method], has_table: bool) -> None:
-    """Raise a UserError for a figure that the experiment's rows cannot give."""
+DATASETS = {
+    "accuracy_over_condition": (
+        lambda names: bool(series_of(names)),
+        f"two datasets that differ in {', '.join(VARIED)} alone",
+    ),
+    "detection": (
+        lambda names: any(catalog.conditions_of(name).wrong for name in names),
+        "a dataset with wrong labels, +noise=0.2 or +asymmetric=0.2",
+    ),
+}
+"""Figure → whether datasets are what it can be drawn of, and what these are."""
+
+
+def check_figure(
+    figure: str, rows: dict[str, methods.Method], has_table: bool, datasets: Sequence[str]
+) -> None:
+    """Raise a UserError for a figure that the experiment's rows, or its datasets, cannot give."""
     needs = FIGURES[figure]
     if needs & {"table", "runs"} and not has_table:
         source = "a table" if "table" in needs else "trained networks"
         raise UserError(
             f"figures: {figure} is drawn from {source}, so networks, seeds and rows are needed"
+        )
+    fits, wanted = DATASETS.get(figure, (bool, ""))
+    if not fits(datasets):
+        raise UserError(f"figures: {figure} is drawn of {wanted}, and datasets has none")
+    kept = [row for row in rows.values() if row.keep is not None and row.uses_surrogate]
+    if "rankings" in needs and not kept:
+        raise UserError(
+            f"figures: {figure} is drawn from rankings, and methods has none that ranks"
         )
     scored = any(method.ranks and method.uses_surrogate for method in rows.values())
     if needs & {"scores"} and "windows" not in needs and not scored:

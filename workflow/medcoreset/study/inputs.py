@@ -12,6 +12,8 @@ from medcoreset.sources import PACKAGE, digest, files
 from medcoreset.study.configuration import Study
 
 DATASETS = PACKAGE / "datasets"
+CONDITIONS = DATASETS / "conditions.py"
+"""What makes datasets of others, and counts in the recipes of those alone."""
 READERS = {
     "digits": ("digits",),
     "medmnist": ("medmnist",),
@@ -60,8 +62,8 @@ class Inputs:
         used = files(*(DATASETS / f"{name}.py" for name in READERS[kind]))
         others = {DATASETS / f"{name}.py" for names in READERS.values() for name in names}
         if self.study.rehearses:
-            return digest(DATASETS / "sources.py")
-        others.add(DATASETS / "stand_in.py")
+            return digest(DATASETS / "sources.py", without=frozenset({CONDITIONS}))
+        others |= {DATASETS / "stand_in.py", CONDITIONS}
         return digest(DATASETS / "sources.py", without=frozenset(others.difference(used)))
 
     def _files(self, dataset: str) -> list[str]:

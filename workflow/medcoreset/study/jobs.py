@@ -88,6 +88,10 @@ class Jobs:
         config, places = self.study.config, ("data_dir", "mirror", "cache")
         return own or _flags({name: config[name] for name in places if config[name]})
 
+    def clean_dataset(self, dataset: str) -> str:
+        """Return the file of a dataset without its conditions."""
+        return self.study.path(results.DATASET).format(dataset=self.study.clean(dataset))
+
     def _own_flags(self, dataset: str) -> str:
         own = self.study.own(dataset)
         if own is None:

@@ -51,6 +51,7 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
             if "sources" in needs
         ),
         scores=tuple(dict.fromkeys(_scores(recipes, scored) if "scores" in needs else ())),
+        rankings=tuple(dict.fromkeys(_scores(recipes, cells) if "rankings" in needs else ())),
         windows=tuple(
             Part(
                 **vars(place),

@@ -14,7 +14,7 @@ from medcoreset.sources import PACKAGE
 from medcoreset.sources import digest as code_of
 from medcoreset.study import results
 from medcoreset.study.configuration import Study
-from medcoreset.study.inputs import Inputs
+from medcoreset.study.inputs import CONDITIONS, Inputs
 from medcoreset.training.options import as_flags
 from medcoreset.training.sources import training_code
 
@@ -86,6 +86,10 @@ class Recipes:
 
         Official files have official checksums, so that it does not count where they are from.
         """
+        clean = self.study.clean(name)
+        if clean != name:
+            code = code_of(CONDITIONS)
+            return _recipe("dataset", (self.dataset(clean),), name=name, code=code)
         own = self.study.own(name)
         about = {} if own is None else {key: own[key] for key in sorted(own) if key != "path"}
         if self.study.rehearses:

@@ -13,7 +13,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from medcoreset import methods, networks
+from medcoreset.datasets import catalog, conditions
 from medcoreset.errors import UserError
 from medcoreset.study.configuration import (
     Experiment,
@@ -39,6 +42,8 @@ WINDOW = 2
 """Epochs of which a variance can be taken: the least that a length of several is made."""
 BUDGET = 2
 """Samples that a network can be trained on: what the lowest rate of a stand-in selects, at least."""
+OWN_SHARES = (1,) * 10
+"""Classes of data of the user's own, which are not read in order to plan."""
 
 TITLE = "Rehearsal, no result"
 NOTE = (
@@ -108,14 +113,23 @@ class Rehearsal(Study):
         return found[0], found[1]
 
     def stand_in_samples(self, dataset: str) -> int:
-        """Return how many training images the lowest rate of any experiment needs."""
+        """Return how many training images the lowest rate of any experiment needs, also under conditions."""
         needed = [
-            _samples(min(experiment["rates"]), self.split_protocol(column)[0].rounding)
+            self._clean_size(
+                name, _samples(min(experiment["rates"]), self.split_protocol(column)[0].rounding)
+            )
             for experiment in self.experiments.sound().values()
             for column in experiment["protocols"]
-            if dataset in experiment["datasets"] and experiment["rates"]
+            for name in experiment["datasets"]
+            if self.clean(name) == dataset and experiment["rates"]
         ]
         return max(needed, default=1)
+
+    def _clean_size(self, dataset: str, count: int) -> int:
+        """Return of how many samples the dataset's conditions leave `count`."""
+        identity = catalog.parse(dataset, self.config["datasets"])
+        shares = identity.source.class_shares or OWN_SHARES
+        return conditions.clean_size(identity.conditions, np.array(shares), count)
 
     def _smaller(self, experiment: Experiment) -> Experiment:
         content, surrogate = experiment.content, dict(experiment["surrogate"])

@@ -208,7 +208,8 @@ def trainings(run: Any) -> int:
 def outputs(study: Study, experiment: Experiment) -> set[str]:
     """Return one output of every job that an experiment needs."""
     place_of = {"experiment": experiment.name}
-    found = {study.path(DATASET).format(dataset=name) for name in experiment["datasets"]}
+    datasets = {*experiment["datasets"], *map(study.clean, experiment["datasets"])}
+    found = {study.path(DATASET).format(dataset=name) for name in datasets}
     found |= {path(study, SURROGATE, place) for place in every_surrogate(study, experiment)}
     found.add(study.path(PLAN).format(**place_of, digest=""))
     for run in runs(study, experiment):
@@ -288,8 +289,11 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
         if "windows" in needs:
             wanted.append(path(study, WINDOWS, place))
     for run in runs(study, experiment):
-        if "scores" in needs and has_scores(run) and shown(experiment, run):
+        shows = "rankings" in needs or ("scores" in needs and shown(experiment, run))
+        if shows and has_scores(run) and run.surrogate != NO_SURROGATE:
             wanted.append(path(study, SCORES, run))
+        if "rankings" in needs:
+            wanted.append(path(study, DATASET, run))
         if "runs" in needs:
             coresets = [path(study, CORESETS, run)] if has_coresets(run.variant) else []
             wanted += [metrics_of(study, run), *coresets]

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from medcoreset.locks import sole
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
+from medcoreset.reporting.metrics import of_coreset
 from medcoreset.training import coreset, group
 from medcoreset.training.checkpoint import (
     Checkpoint,
@@ -375,9 +376,19 @@ class _Bench:
                     s: {"rules": record["rules"], "history": record["history"]}
                     for s, record in records.items()
                 },
+                **self._of_coresets(subsets or ()),
                 "measured": self._measured(records),
             },
         )
+
+    def _of_coresets(self, subsets: Sequence[Subset]) -> dict[str, Any]:
+        """Return what coresets hold of wrong labels and copies, by seed, if the data are under conditions."""
+        wrong, origin = self.dataset.corrupted, self.dataset.train_origin
+        if wrong is None or not subsets:
+            return {}
+        return {
+            "coreset": {str(each.seed): of_coreset(wrong, origin, each.indices) for each in subsets}
+        }
 
     def _measured(self, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Return what may differ between two equal runs: time, memory, place, versions.
