@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from medcoreset import methods
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
@@ -120,6 +121,8 @@ def edited(tmp_path: Path):
             ["methods.eva", "6 to 7", "6 epochs"],
         ),
         ({"methods": {"random": None}}, ["methods.random", "None", "object"]),
+        ({"methods": {"all": {"without": ["best"]}}}, ["methods.all.without", "'best'", "random"]),
+        ({"methods": {"all": {"beta": 1}}}, ["methods.all", "'beta'", "balance, without"]),
         ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),
         ({"datasets": ["chestmnist"]}, ["datasets", "chestmnist", "multi-label"]),
         ({"networks": ["resnet19"]}, ["networks", "resnet19", "resnet18"]),
@@ -195,6 +198,22 @@ def test_every_experiment_of_the_papers_is_planned():
     organs = [run for run in results.runs(study, table1) if run.dataset == "organsmnist"]
     assert len(organs) == 41  # jobs of three seeds each: 123 trainings
     assert len(set(results.runs(study, table1))) == len(results.metrics(study, table1))
+
+
+def test_all_stands_for_every_method_that_has_no_row_of_its_own(edited):
+    mine = {"method": "el2n", "label": "Mine", "epochs": 2}
+    shown = ["random", "aum", "eva", "el2n", "herding"]
+    others = [name for name in methods.METHODS if name not in shown]
+    rows = {"random": {}, "all": {"without": ["eva", *others], "balance": "class"}, "mine": mine}
+    found = edited("experiments", methods=rows).experiments["tiny"]["methods"]
+    own_rows = {"aum": {"balance": "class"}, "herding": {"balance": "class"}}
+    assert {key: dict(row) for key, row in found.items()} == {
+        "random": {},
+        **own_rows,
+        "mine": mine,
+    }
+    # The file has its keys in the order of the alphabet.
+    assert list(found) == [*(n for n in methods.METHODS if n in own_rows), "mine", "random"]
 
 
 def test_experiments_share_runs():

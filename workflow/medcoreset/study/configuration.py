@@ -24,6 +24,8 @@ from medcoreset.study.schema import ROOT, schema, typed, validated
 from medcoreset.training.options import TrainingOptions
 
 ROW = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+ALL = "all"
+"""The row that stands for every method that no other row has."""
 RESERVED = (FULL, NO_SURROGATE)
 """The row of the full training set, and the surrogate of what has none."""
 
@@ -212,6 +214,7 @@ class Study:
     def _experiment(self, name: str) -> Experiment:
         path = self._experiment_files[name][0]
         content = validated(self._experiment_contents[name], "experiment", path)
+        content["methods"] = _every_row(content["methods"], path)
         experiment = Experiment(name, path, content | self._canonical(content, path))
         self._check(experiment)
         return experiment
@@ -596,6 +599,22 @@ def _row_keys() -> frozenset[str]:
     """Return the keys of a row that are no options of its method."""
     row = schema("experiment")["properties"]["methods"]["additionalProperties"]
     return frozenset(row["properties"])
+
+
+def _every_row(rows: dict[str, Any], source: Path) -> dict[str, Any]:
+    """Return the rows of an experiment, with one for each method that `all` stands for in its place."""
+    if ALL not in rows:
+        return rows
+    shared = dict(rows[ALL])
+    without = shared.pop("without")
+    for name in without:
+        _known(f"{source}: methods.{ALL}.without", "method", name, methods.METHODS)
+    named = {row.get("method", key) for key, row in rows.items()}
+    others = [name for name in methods.METHODS if name not in {*named, *without}]
+    spelled: dict[str, Any] = {}
+    for key, row in rows.items():
+        spelled |= {name: dict(shared) for name in others} if key == ALL else {key: row}
+    return spelled
 
 
 def _are_candidates(value: Any) -> bool:
