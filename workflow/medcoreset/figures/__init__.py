@@ -21,6 +21,7 @@ FIGURES: dict[str, frozenset[str]] = {
     "eva_figure6": frozenset({"sources", "numbers"}),
     "eva_figure_a2": frozenset({"table"}),
     "cost": frozenset({"runs", "numbers"}),
+    "accuracy_over_cost": frozenset({"table", "runs", "numbers"}),
     "accuracy_over_condition": frozenset({"table"}),
     "detection": frozenset({"rankings", "numbers"}),
     "data_map": frozenset({"sources", "runs"}),
