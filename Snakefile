@@ -68,7 +68,7 @@ wildcard_constraints:
     variant=r"[^/]+",
     network=r"[^/]+",
     rate=r"[0-9.e-]+",
-    balance=r"(?:\+balance=(?:global|class))?",
+    balance=r"(?:\+balance=(?:global|class|drop))?",
     seeds=r"[0-9a-fx,-]+",
     trainings=r"(?:\+trainings=[0-9]+)?",
     experiment=r"[^/]+",

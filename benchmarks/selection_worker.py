@@ -63,9 +63,10 @@ def main() -> None:
         made = DATA[case.get("data", "rectified")]
         arrays = made(case["samples"], case["dimensions"])
         few = made(50, case["dimensions"])
+    options = case.get("options")
     # Once before, so that libraries have started.
-    select(method, Evidence(few), 5, balance="global")
-    how = {"balance": case["balance"], "options": case.get("options")}
+    select(method, Evidence(few), 5, balance="global", options=options)
+    how = {"balance": case["balance"], "options": options}
     print(
         json.dumps(measured(lambda: select(method, Evidence(arrays), case["count"], **how).indices))
     )

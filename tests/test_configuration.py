@@ -109,7 +109,10 @@ def edited(tmp_path: Path):
             {"methods": {"el2n": {"candidates": [{"epochs": 3}, {"epochs": 7}]}}},
             ["methods.el2n", "7", "6"],
         ),
-        ({"methods": {"aum": {"balance": "classes"}}}, ["aum.balance", "classes", "global, class"]),
+        (
+            {"methods": {"aum": {"balance": "classes"}}},
+            ["aum.balance", "classes", "global, class, drop"],
+        ),
         ({"methods": {"eva": {"count_from": "one"}}}, ["count_from", "'one'", "paper or code"]),
         ({"methods": {"aum": {"count_from": "code"}}}, ["methods.aum", "count_from", "eva"]),
         (
@@ -144,6 +147,14 @@ def edited(tmp_path: Path):
                 "methods": {"ccs": {"candidates": [{"beta": 0}, {"beta": 0.1}]}},
             },
             ["methods.ccs", "2 candidates", "validation", "cifar10+val=0"],
+        ),
+        (
+            {
+                "datasets": ["digits", "cifar10+val=0"],
+                "protocols": ["tiny"],
+                "methods": {"random": {"balance": "drop"}},
+            },
+            ["methods.random", "balance is drop", "cifar10+val=0 has none"],
         ),
         ({"figures": ["pie"]}, ["figures", "'pie'", "gallery"]),
         ({"reference": "best"}, ["reference", "'best'", "random"]),
@@ -474,6 +485,24 @@ def test_a_row_of_its_own_balance_shares_the_surrogate_and_the_scores():
     assert recipes.scores(shared) == recipes.scores(own)
     assert recipes.coresets(shared) != recipes.coresets(own)
     assert recipes.run(shared) != recipes.run(own)
+
+
+def test_a_row_of_budgets_by_recall_has_a_surrogate_whatever_its_method(edited):
+    rows = {"random": {"balance": "drop"}, "herding": {}, "el2n": {"balance": "drop", "epochs": 1}}
+    study = edited("experiments", methods=rows, surrogate={"network": "lenet"})
+    runs = {key: run for _, key, run in results.cells(study, study.experiments["tiny"])}
+    usual = study.protocols["tiny"].balance
+    assert runs["random"].surrogate == runs["el2n"].surrogate == runs["herding"].surrogate
+    sources = {key: results.selected_from(runs[key], usual) for key in rows}
+    assert sources == {
+        "random": ["evidence"],
+        "herding": ["evidence"],
+        "el2n": ["evidence", "scores"],
+    }
+    recipes = Recipes(study)
+    expected = [recipes.dataset(runs["el2n"].dataset), recipes.surrogate(runs["el2n"])]
+    expected.append(recipes.scores(runs["el2n"]))
+    assert recipes.coresets(runs["el2n"]).inputs == tuple(each.own for each in expected)
 
 
 def test_a_balance_that_is_the_protocols_own_is_not_spelled_out(edited):

@@ -316,7 +316,8 @@ def test_epochs_that_left_samples_out(method, missing):
     if not any(map(per_epoch, method.needed())):
         return
     arrays = arrays_of(needed(method))
-    seen = np.random.default_rng(0).random((len(arrays[method.needed()[0]]), 60)) < 0.7
+    epochs = next(len(arrays[name]) for name in method.needed() if per_epoch(name))
+    seen = np.random.default_rng(0).random((epochs, 60)) < 0.7
     evidence = Evidence(arrays | {"seen": seen}, missing=missing)
     check(select(method, evidence, 20), evidence, 20)
     # A sample without any record has no score, or that of records which count zero.

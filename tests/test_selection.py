@@ -13,6 +13,7 @@ from medcoreset.evidence import Evidence, statistics
 from medcoreset.methods.eva import eva
 from medcoreset.methods.registry import Method, Picks
 from medcoreset.selection.budget import budget, class_budgets, expected_size, nearest_budgets
+from medcoreset.selection.drop import drop_weights
 from medcoreset.selection.select import score, select
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
 from tests import oracles
@@ -117,6 +118,97 @@ def test_class_budgets_are_hamiltons():
     np.testing.assert_array_equal(class_budgets([50, 50], 3), [2, 1])
     np.testing.assert_array_equal(class_budgets([0, 1, 99], 2), [0, 1, 1])
     np.testing.assert_array_equal(class_budgets([1, 1, 98], 2), [0, 0, 2])
+
+
+def of_drop(sizes, recall, density) -> np.ndarray:
+    """Return the numbers of samples by DRoP's Algorithm 1, without rounding."""
+    kept, excess = np.zeros(len(sizes)), density * sum(sizes)
+    open_ = np.ones(len(sizes), dtype=bool)
+    while excess > 1e-9:
+        weights = np.where(open_, 1 - recall, 0)
+        kept += weights * excess / (sizes * weights).sum()
+        excess = (sizes * np.maximum(kept - 1, 0)).sum()
+        open_ &= kept <= 1
+        kept = np.minimum(kept, 1)
+    return kept * sizes
+
+
+def drop_evidence(sizes, wrong, of=20, **more) -> Evidence:
+    """Return evidence of classes of which `wrong` of as many validation samples each are not recognised."""
+    classes = len(sizes)
+    val_labels = np.repeat(np.arange(classes), of)
+    predicted = np.where(np.arange(classes * of) % of < np.repeat(wrong, of), -1, 0) + val_labels
+    labels = np.repeat(np.arange(classes), sizes)
+    arrays = {"labels": labels, "val_labels": val_labels, "val_probs": np.eye(classes)[predicted]}
+    return Evidence(arrays | more)
+
+
+def test_budgets_of_drop_on_three_classes():
+    sizes, recall = np.array([100, 50, 10]), np.array([0.95, 0.8, 0.2])
+    np.testing.assert_allclose(of_drop(sizes, recall, 0.5), [70 / 3, 140 / 3, 10])
+    evidence = drop_evidence(sizes, [1, 4, 16])
+    weights = drop_weights(evidence, sizes)
+    assert weights == [5, 10, 8]
+    np.testing.assert_array_equal(class_budgets(sizes, 80, weights=weights), [23, 47, 10])
+    found = select(methods.get("random"), evidence, 80, balance="drop").indices
+    np.testing.assert_array_equal(np.bincount(evidence["labels"][found]), [23, 47, 10])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_budgets_of_drop_by_its_algorithm(data):
+    classes = data.draw(st.integers(2, 6))
+    draw = st.lists(st.integers(1, 60), min_size=classes, max_size=classes)
+    sizes, wrong = np.array(data.draw(draw)), np.array(data.draw(draw))
+    weights = [Fraction(int(w * n), 60) for w, n in zip(wrong, sizes, strict=True)]
+    count = data.draw(st.integers(classes, int(sizes.sum())))
+    budgets = class_budgets(sizes, count, weights=weights)
+    assert budgets.sum() == count
+    assert (budgets <= sizes).all()
+    assert budgets.min() >= 1
+    expected = of_drop(sizes, 1 - wrong / 60, count / sizes.sum())
+    if expected.min() >= 1:
+        assert np.abs(budgets - expected).max() < 1 + 1e-6
+
+
+def test_a_class_without_errors_keeps_one_sample_until_the_others_have_no_more():
+    sizes, weights = np.array([30, 20, 10, 0]), [Fraction(0), Fraction(3), Fraction(0), Fraction(0)]
+    for count, budgets in ((12, [1, 10, 1, 0]), (22, [1, 20, 1, 0]), (40, [15, 20, 5, 0])):
+        found = class_budgets(sizes, count, weights=weights)
+        np.testing.assert_array_equal(found, budgets)
+    none = [Fraction(0)] * 4
+    np.testing.assert_array_equal(class_budgets(sizes, 30, weights=none), [15, 10, 5, 0])
+    given = class_budgets(sizes, 12, np.array([6, 0, 0, 0]), weights)
+    np.testing.assert_array_equal(given, [6, 5, 1, 0])
+
+
+@pytest.mark.parametrize("name", ["el2n", "ccs", "kcenter_greedy"])
+def test_drop_is_of_any_method(name):
+    sizes = [40, 30, 20]
+    rng = np.random.default_rng(0)
+    more = {
+        "error_norm": rng.random((10, 90)),
+        "margin": rng.random((10, 90)),
+        "features": rng.normal(size=(90, 3)),
+    }
+    given = np.array([3, 80, 81])
+    evidence = drop_evidence(sizes, [2, 5, 9], **more, preselected=given)
+    found = select(methods.get(name), evidence, 30, balance="drop").indices
+    assert set(found[:3]) == set(given)
+    assert len(set(found)) == 30
+    weights = [Fraction(2 * 40), Fraction(5 * 30), Fraction(9 * 20)]
+    expected = class_budgets(sizes, 30, np.array([1, 0, 2]), weights)
+    np.testing.assert_array_equal(np.bincount(evidence["labels"][found]), expected)
+
+
+def test_drop_without_validation_data_is_one_line():
+    labels = np.repeat([0, 1], 9)
+    line = "^balance is drop, by recall on validation data, but evidence lacks val_probs"
+    with pytest.raises(UserError, match=line):
+        select(methods.get("random"), Evidence({"labels": labels}), 5, balance="drop")
+    probs = {"val_probs": np.eye(2)[[0, 0]], "val_labels": np.array([0, 0])}
+    with pytest.raises(UserError, match=r"^evidence: balance is drop, .* no sample of class 1$"):
+        select(methods.get("random"), Evidence({"labels": labels} | probs), 5, balance="drop")
 
 
 # --- the driver

@@ -1,6 +1,7 @@
 """The real Snakefile on real images, from the dataset to the figures, with tiny settings."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.conftest import STUDY, digests
+from medcoreset.evidence import Evidence
+from medcoreset.selection.budget import class_budgets
+from medcoreset.selection.drop import drop_weights
+from tests.conftest import ROOT, STUDY, digests
 
 pytestmark = pytest.mark.long
 
@@ -92,6 +96,40 @@ def test_real_medical_images_under_both_protocols(snakemake, medical_data, tmp_p
     assert (published["mean"] * 512 / 100).sub(
         (published["mean"] * 512 / 100).round()
     ).abs().max() < 1e-6
+
+
+def test_budgets_by_recall_of_rows_that_score_and_of_those_that_do_not(snakemake, tmp_path):
+    content = {
+        "title": "DRoP",
+        "datasets": ["digits+train=300"],
+        "protocols": ["tiny"],
+        "surrogate": {"network": "mlp"},
+        "networks": ["mlp"],
+        "full": False,
+        "methods": {
+            "random": {"balance": "drop"},
+            "el2n": {"balance": "drop", "epochs": 3},
+            "herding": {"balance": "drop"},
+        },
+        "rates": [0.2],
+        "seeds": [0],
+    }
+    shutil.copytree(ROOT / "tests" / "study" / "protocols", tmp_path / "own" / "protocols")
+    (tmp_path / "own" / "experiments").mkdir()
+    path = tmp_path / "own" / "experiments" / "drop.yaml"
+    path.write_text(yaml.safe_dump(content))
+    outcome = snakemake(tmp_path, "drop", "--config", f"studies=['{tmp_path / 'own'}']")
+    assert outcome.returncode == 0, outcome.stderr[-5000:]
+    (evidence,) = (tmp_path / "results" / "surrogates").glob("*/*/*/evidence")
+    arrays = Evidence.load(evidence)
+    sizes = np.bincount(arrays["labels"])
+    budgets = class_budgets(sizes, 60, weights=drop_weights(arrays, sizes))
+    assert budgets.tolist() != class_budgets(sizes, 60).tolist()
+    coresets = list((tmp_path / "results" / "coresets").glob("**/0.2+balance=drop/0/seed0.npz"))
+    assert len(coresets) == 3
+    for coreset in coresets:
+        labels = arrays["labels"][np.load(coreset)["indices"]]
+        np.testing.assert_array_equal(np.bincount(labels, minlength=len(sizes)), budgets)
 
 
 def test_wrong_data_folder_is_one_line_and_leaves_nothing(snakemake, tmp_path):

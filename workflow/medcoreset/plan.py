@@ -56,7 +56,7 @@ class Run(Place):
     seeds: tuple[int, ...]
     trainings: int
     balance: str
-    """`+balance=global` or `+balance=class` where that is not the protocol's, else ""."""
+    """`+balance=global`, `class` or `drop` where that is not the protocol's, else ""."""
 
     @property
     def trained(self) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """Coresets, one per seed, of one method variant at one selection rate.
 
-input:  scores, or the surrogate's evidence for methods that do not score; labels alone for random
+input:  scores, or the surrogate's evidence for methods that do not score; both for budgets by its recall
+        (balance: drop); labels alone for random
 output: results/coresets/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/SEEDS/seedS.npz
 """
 

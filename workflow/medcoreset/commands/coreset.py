@@ -61,13 +61,14 @@ def command(
         arrays = Evidence.load(
             evidence, name=info["name"], missing=missing, device=device, threads=threads
         )
-        provenance.check_inputs(expects[1:], (evidence, provenance.read_seal(evidence)["recipe"]))
+        provenance.check_inputs(expects[1:2], (evidence, provenance.read_seal(evidence)["recipe"]))
         arrays.check_labels(labels)
     given = None
     if scores is not None:
         if not chosen.ranks:
             raise UserError(f"--scores {scores}: {method} does not use scores")
-        made_from = {"dataset": info["sha256"], "recipe": "".join(expects[1:])}
+        # The last: after that of the evidence, if there is both.
+        made_from = {"dataset": info["sha256"], "recipe": "".join(expects[1:][-1:])}
         scoring = chosen.scoring(options)
         given = read_scores(scores, method, scoring, samples=len(labels), **made_from)
         check_scores(chosen, given, info["name"])

@@ -85,7 +85,8 @@ settings = click.option(
 balance = click.option(
     "--balance",
     type=click.Choice(get_args(Balance)),
-    help="Select among all samples, or within each class; the default is the method's.",
+    help="Select among all samples, within each class on budgets in proportion to the classes, or on more "
+    "for classes of low recall on validation data (drop); the default is the method's.",
 )
 rounding = click.option(
     "--rounding",

@@ -4,7 +4,7 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.greedy import ROUNDING, shuffled
-from medcoreset.methods.neighbors import graph
+from medcoreset.methods.neighbors import cosine_graph
 from medcoreset.methods.registry import selecting
 from medcoreset.options import Range
 
@@ -42,16 +42,9 @@ def kernel(evidence: Evidence, neighbors: int) -> "csr_array":
     """Return K = S + S² (n, n), sparse."""
     from scipy.sparse import csr_array, diags_array
 
-    features = evidence["features"].astype(np.float64)
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
-    how = {"device": evidence.device, "threads": evidence.threads}
-    joined = graph(Evidence({"features": unit}, **how), neighbors)
-    # Of two vectors of length 1, ‖a − b‖² = 2 − 2 cos; with one of zeros, the cosine is 0.
-    cosine = np.clip(1 - joined.lengths**2 / 2, 0, 1)
-    cosine[(norms[joined.rows, 0] == 0) | (norms[joined.columns, 0] == 0)] = 0
-    n = len(features)
-    adjacency = csr_array((cosine, joined.columns, joined.starts), shape=(n, n))
+    joined, cosine = cosine_graph(evidence, neighbors)
+    n = len(evidence)
+    adjacency = csr_array((np.clip(cosine, 0, 1), joined.columns, joined.starts), shape=(n, n))
     degrees = np.asarray(adjacency.sum(axis=1))
     scale = np.divide(1, np.sqrt(degrees), out=np.zeros(n), where=degrees > 0)
     step = diags_array(scale) @ adjacency @ diags_array(scale)

@@ -52,6 +52,24 @@ def graph(evidence: Evidence, k: int) -> Graph:
     return Graph(rows, edges % n, np.concatenate([apart, apart])[first], starts)
 
 
+def cosine_graph(evidence: Evidence, k: int) -> tuple[Graph, np.ndarray]:
+    """Return the graph that joins each sample to its `k` nearest by the cosine, and the cosines (E,).
+
+    The cosine with features of zeros is 0.
+    """
+    features = evidence["features"].astype(np.float64)
+    norms = np.linalg.norm(features, axis=1)
+    unit = np.divide(
+        features, norms[:, None], out=np.zeros_like(features), where=norms[:, None] > 0
+    )
+    how = {"device": evidence.device, "threads": evidence.threads}
+    joined = graph(Evidence({"features": unit}, **how), k)
+    # Of two vectors of length 1, ‖a − b‖² = 2 − 2 cos.
+    cosine = 1 - joined.lengths**2 / 2
+    cosine[(norms[joined.rows] == 0) | (norms[joined.columns] == 0)] = 0
+    return joined, cosine
+
+
 def _nearest_neighbors(evidence: Evidence, k: int) -> "Tensor":
     """Return the `k` < n other samples of the nearest features to each of n, int64 (n, k)."""
     import torch

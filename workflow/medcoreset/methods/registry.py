@@ -25,7 +25,7 @@ from medcoreset.evidence.arrays import ARRAYS
 from medcoreset.options import Option, Unit, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
-Balance = Literal["global", "class"]
+Balance = Literal["global", "class", "drop"]
 Keep = Literal["highest", "lowest"]
 Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
 Streams = Callable[[int], np.random.Generator]
@@ -71,9 +71,10 @@ class Method:
     (of `pick` or `select`), and those of the producers of the arrays; a parameter without a
     default is an option of a producer, which declares it.
     `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
-    the order of the samples and the seed decide more than ties and the first pick. `dynamic` says
-    whether it selects anew in every epoch of a training, so that there is no coreset to store; what
-    it selects by itself is the first epoch's. `keep` says which
+    the order of the samples and the seed decide more than ties and the first pick; `together` whether it
+    selects from all classes at once, so that its `select` is given the budgets (C,) for a count where
+    the budget is per class. `dynamic` says whether it selects anew in every epoch of a training, so
+    that there is no coreset to store; what it selects by itself is the first epoch's. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
     every ranking method has, says otherwise. `departs` says where well-known public code computes
     something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
@@ -93,6 +94,7 @@ class Method:
     balance: Balance = "global"
     weighted: bool = False
     drawn: bool = False
+    together: bool = False
     dynamic: bool = False
     departs: str = ""
     score: Callable[..., np.ndarray] | None = None

@@ -1,7 +1,9 @@
 """How many samples a selection rate stands for, in total and per class."""
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -52,11 +54,18 @@ def expected_size(rate: float, n: int, classes: int, rounding: Rounding, balance
     return budget(rate, n, rounding)
 
 
-def class_budgets(sizes: np.ndarray, count: int, minimum: np.ndarray | None = None) -> np.ndarray:
+def class_budgets(
+    sizes: np.ndarray,
+    count: int,
+    minimum: np.ndarray | None = None,
+    weights: Sequence[Fraction] | None = None,
+) -> np.ndarray:
     """Share `count` among classes of `sizes` (C,) in proportion, by largest remainder, int64 (C,).
 
     The budgets add up to `count` and none exceeds its class. If `count` suffices, every class that
     has samples gets one. `minimum` (C,) is what is taken already, of each class; Σ ≤ `count`.
+    Shares are in proportion to `weights` (C,), if given, else to the sizes; what is more than a class has
+    goes to the others, and where all of these weigh nothing, by their sizes.
     Of equal remainders, that of the larger class is first, then that of the lower label.
     """
     sizes = np.asarray(sizes, dtype=np.int64)
@@ -64,17 +73,35 @@ def class_budgets(sizes: np.ndarray, count: int, minimum: np.ndarray | None = No
     one_each = np.maximum(low, np.minimum(sizes, 1))
     if one_each.sum() <= count:
         low = one_each
-    budgets = low.copy()
-    free = sizes > 0
-    while True:
-        # Exact shares, in integers, of the classes whose share is at least what they must get.
-        rest, total = count - int(budgets[~free].sum()), int(sizes[free].sum())
-        short = free & (rest * sizes < low * total)
-        if not short.any():
-            break
-        free &= ~short
-    budgets[free] = rest * sizes[free] // total
-    remainder = np.where(free, rest * sizes % total, -1)
-    order = np.lexsort((np.arange(len(sizes)), -sizes, -remainder))
+    shares = _shares(weights or sizes.tolist(), low.tolist(), sizes.tolist(), count)
+    budgets = np.array([math.floor(share) for share in shares], dtype=np.int64)
+    left = [floor - share for floor, share in zip(budgets.tolist(), shares, strict=True)]
+    order = sorted(range(len(sizes)), key=lambda label: (left[label], -sizes[label], label))
     budgets[order[: count - int(budgets.sum())]] += 1
     return budgets
+
+
+def _shares(
+    weights: Sequence[Fraction | int], low: list[int], high: list[int], count: int
+) -> list[Fraction]:
+    """Return exact shares in proportion to `weights`, but from `low` to `high`, that add up to `count`."""
+    shares = [Fraction(most) for most in high]
+    free = {label for label, most in enumerate(high) if most}
+    while free:
+        rest = count - sum(share for label, share in enumerate(shares) if label not in free)
+        if not any(weights[label] for label in free):
+            weights = high
+        unit = Fraction(rest) / sum(weights[label] for label in free)
+        for label in free:
+            shares[label] = unit * weights[label]
+        over = {label: shares[label] - high[label] for label in free if shares[label] > high[label]}
+        short = {label: low[label] - shares[label] for label in free if shares[label] < low[label]}
+        # Of the two kinds, the one that is more of all is sure to stay at its limit.
+        more, less = sum(over.values()), sum(short.values())
+        stay = (set(over) if more >= less else set()) | (set(short) if less >= more else set())
+        for label in stay:
+            shares[label] = Fraction(high[label] if label in over else low[label])
+        if not stay:
+            break
+        free -= stay
+    return shares

@@ -14,6 +14,7 @@ from medcoreset.evidence.arrays import ARRAYS
 from medcoreset.methods.registry import Balance, Method, Picks, Streams
 from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
+from medcoreset.selection.drop import drop_weights
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class _Group:
-    """The samples among which one run of a method picks: a class, or all."""
+    """The samples among which one run of a method picks, and how many: of a class, or of all."""
 
     members: np.ndarray
     preselected: np.ndarray
-    count: int
+    count: int | np.ndarray
     rng: np.random.Generator
     streams: Streams
     """Of what is drawn anew in every epoch."""
@@ -85,7 +86,8 @@ def select(
     """Return a coreset of exactly `count` samples, those in `evidence.preselected` among them.
 
     `balance: class` runs the method within each class, on largest-remainder budgets, or on those that
-    `count` lists (C,), which are no more than the classes have; scores are
+    `count` lists (C,), which are no more than the classes have. `balance: drop` does so on budgets
+    that are the larger the lower the recall of the class on validation data (`drop.drop_weights`). Scores are
     always those of the whole training set. The default is the method's own. Scores (N,) that were
     computed before may be given. A dynamic method selects for the 0-based `epoch` of a training, of
     which `seed` is the same in all. Preselected samples come first, then the picks, class after class.
@@ -102,7 +104,7 @@ def select(
     if method.select is not None:
         _require(method, evidence, options)
     preselected, picked, warnings = [], [], []
-    for group in _groups(evidence, count, balance or method.balance, seed):
+    for group in _groups(evidence, count, balance or method.balance, seed, method.together):
         if method.select is None:
             picks = _pick(method, scores, ties, group, options)
         else:
@@ -138,7 +140,7 @@ def _check_count(count: int, evidence: Evidence) -> None:
 
 
 def _groups(
-    evidence: Evidence, count: int | np.ndarray, balance: Balance, seed: int
+    evidence: Evidence, count: int | np.ndarray, balance: Balance, seed: int, together: bool
 ) -> Iterator[_Group]:
     preselected = evidence.preselected
     if balance == "global":
@@ -150,9 +152,15 @@ def _groups(
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))
-    budgets = (
-        class_budgets(sizes, count, taken) if np.ndim(count) == 0 else np.maximum(count, taken)
-    )
+    if np.ndim(count):
+        budgets = np.maximum(count, taken)
+    else:
+        weights = drop_weights(evidence, sizes) if balance == "drop" else None
+        budgets = class_budgets(sizes, count, taken, weights)
+    if together:
+        everyone = np.arange(len(evidence))
+        yield _Group(everyone, preselected, budgets, generator(seed, "selection"))
+        return
     for label, budget in enumerate(budgets):
         if budget:
             given = preselected[labels[preselected] == label]
@@ -204,15 +212,15 @@ def _select(
 
 def _verified(method: Method, picks: Picks, group: _Group) -> Picks:
     """Return the picks if they are what a method owes; a method that errs is a bug of its own."""
-    given = len(group.preselected)
+    given, count = len(group.preselected), int(np.sum(group.count))
     if (
-        picks.indices.shape != (group.count,)
-        or len(np.unique(picks.indices)) != group.count
+        picks.indices.shape != (count,)
+        or len(np.unique(picks.indices)) != count
         or not np.array_equal(picks.indices[:given], group.preselected)
-        or (picks.weights is not None and np.shape(picks.weights) != (group.count,))
+        or (picks.weights is not None and np.shape(picks.weights) != (count,))
     ):
         raise AssertionError(
-            f"{method.name} did not pick {group.count} distinct samples, preselected first"
+            f"{method.name} did not pick {count} distinct samples, preselected first"
         )
     if picks.weights is not None and not method.weighted:
         raise AssertionError(f"{method.name} gives weights, but is not registered as weighted")

@@ -328,7 +328,7 @@ class Study:
 
     def surrogates_of(self, experiment: Experiment, key: str, protocol: Protocol) -> list[str]:
         """Return the surrogates that a row's coresets are selected with; none for e.g. random."""
-        if not methods.get(self.method_of(experiment, key)).uses_surrogate:
+        if not self._uses_surrogate(experiment, key, protocol):
             return []
         lengths = experiment["methods"][key].get("surrogate_epochs")
         every = experiment.surrogates(protocol)
@@ -336,13 +336,20 @@ class Study:
             return every
         return [each for each in every if surrogate_epochs(protocol, each) in lengths]
 
+    def _uses_surrogate(self, experiment: Experiment, key: str, protocol: Protocol) -> bool:
+        uses = methods.get(self.method_of(experiment, key)).uses_surrogate
+        return uses or self._balance(experiment, key, protocol) == "drop"
+
+    def _balance(self, experiment: Experiment, key: str, protocol: Protocol) -> str:
+        return experiment["methods"][key].get("balance", protocol.balance)
+
     def method_of(self, experiment: Experiment, key: str) -> str:
         """Return the name of the method behind a row."""
         return experiment["methods"][key].get("method", key)
 
     def own_balance(self, experiment: Experiment, key: str, protocol: Protocol) -> str:
         """Return a row's class balance as a part of paths, "" if it is that of the protocol."""
-        own = experiment["methods"][key].get("balance", protocol.balance)
+        own = self._balance(experiment, key, protocol)
         return "" if own == protocol.balance else identity.join("", {"balance": own})
 
     def window_grid(self) -> tuple[int, int]:
@@ -498,13 +505,12 @@ class Study:
         return named.source.has_val or named.val > 0
 
     def _check_options(self, experiment: Experiment, key: str) -> None:
-        method = methods.get(self.method_of(experiment, key))
         source = f"{experiment.source}: methods.{key}"
         protocols = {self.split_protocol(column)[0].name for column in experiment["protocols"]}
         for name in sorted(protocols):
             surrogates = self.surrogates_of(experiment, key, self.protocols[name])
             lengths = {surrogate_epochs(self.protocols[name], each) for each in surrogates}
-            if method.uses_surrogate and not surrogates:
+            if not surrogates and self._uses_surrogate(experiment, key, self.protocols[name]):
                 every = {
                     surrogate_epochs(self.protocols[name], each)
                     for each in experiment.surrogates(self.protocols[name])
@@ -513,6 +519,12 @@ class Study:
                     f"{source}.surrogate_epochs: none of the surrogates, which are of "
                     f"{', '.join(map(str, sorted(every)))} epochs"
                 )
+            drop = self._balance(experiment, key, self.protocols[name]) == "drop"
+            for dataset in experiment["datasets"]:
+                if drop and not self.has_val(dataset):
+                    raise UserError(
+                        f"{source}: balance is drop, by recall on validation data, and {dataset} has none"
+                    )
             for dataset, rate in product(experiment["datasets"], experiment["rates"]):
                 candidates = self.options(experiment, key, dataset, name, rate)
                 if len(candidates) > 1 and not self.has_val(dataset):

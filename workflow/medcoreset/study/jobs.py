@@ -163,12 +163,11 @@ class Jobs:
         return folders
 
     def selection_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Return what a method selects from: its scores, the evidence, or the labels alone."""
+        """Return what coresets are selected from: scores, evidence, both, or the labels alone."""
         patterns = {"scores": results.SCORES, "evidence": results.SURROGATE + "/evidence"}
-        source = results.selected_from(wildcards)
-        if source not in patterns:
-            return {}
-        return {source: self.study.path(patterns[source]).format(**wildcards)}
+        usual = self.study.protocols[wildcards.protocol].balance
+        sources = results.selected_from(wildcards, usual)
+        return {name: self.study.path(patterns[name]).format(**wildcards) for name in sources}
 
     def selection_flags(self, wildcards: Any) -> str:
         """Return how many samples a protocol selects, and from what."""

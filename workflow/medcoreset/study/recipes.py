@@ -150,11 +150,12 @@ class Recipes:
     @_once(*CORESETS)
     def coresets(self, of: Named) -> Recipe:
         """Return the recipe of the coresets of one method variant and rate, whatever the seed."""
-        selected_from = {"scores": self.scores, "evidence": self.surrogate, "labels": None}
-        source = selected_from[results.selected_from(of)]
+        protocol = self.study.protocols[of.protocol]
+        recipe_of = {"scores": self.scores, "evidence": self.surrogate}
+        sources = results.selected_from(of, protocol.balance)
         return _recipe(
             "coresets",
-            (self.dataset(of.dataset), *([source(of)] if source else [])),
+            (self.dataset(of.dataset), *(recipe_of[source](of) for source in sources)),
             **self._selection(of),
         )
 

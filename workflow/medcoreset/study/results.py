@@ -186,13 +186,16 @@ def production(variant: str) -> dict[str, Any]:
     return {name: options[name] for name in PRODUCERS[computed(variant)].options}
 
 
-def selected_from(run: Selected) -> str:
-    """Return what a method selects from: `scores`, the surrogate's `evidence`, or `labels` alone."""
+def selected_from(run: Selected, usual: str) -> list[str]:
+    """Return what coresets are selected from: the surrogate's `evidence`, `scores`, both, or labels alone.
+
+    `usual` is the balance of the protocol.
+    """
     if run.surrogate == NO_SURROGATE:
-        return "labels"
+        return []
     if methods.get(variants.parse(run.variant)[0]).select is not None:
-        return "evidence"  # with the scores of it, which take seconds, if it uses any
-    return "scores"
+        return ["evidence"]  # with the scores of it, which take seconds, if it uses any
+    return ["evidence", "scores"] if balance(run, usual) == "drop" else ["scores"]
 
 
 def balance(run: Selected, usual: str) -> str:
