@@ -47,6 +47,7 @@ def arrays_of(
     """
     different = -(-n // copies)
     sizes = {"T": epochs, "N": different, "C": classes, "D": 5, "G": 12, "V": 30, "R": 3}
+    sizes |= {"Q": 9, "S": 8}
     arrays = {}
     for name in names:
         # An array is the same, whichever others are asked for.

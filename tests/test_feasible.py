@@ -61,6 +61,10 @@ DARK = {"protocols": ["dark"]}
             ["surrogate.seeds", "methods.grand", "at most"],
         ),
         (
+            {"methods": {"smi": {"query": "given"}}},
+            ["methods.smi", "query_features", "the workflow does not make"],
+        ),
+        (
             {"methods": {"el2n": {"runs": 2, "at": 50}}},
             ["methods.el2n", "after epoch 50", "option at=50"],
         ),

@@ -10,7 +10,7 @@ from medcoreset import methods, networks
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import per_epoch
+from medcoreset.evidence.arrays import GIVEN, per_epoch
 from medcoreset.figures import FIGURES, ROWS
 from medcoreset.identity import APART, beside
 from medcoreset.seeding import LARGEST
@@ -104,6 +104,15 @@ def check_probs(
                 f"methods.{key}: {method.name} looks at the probabilities of all epochs, {size:,.0f} MB "
                 f"of {dataset}, and probs_budget_mb is {budget_mb:g}"
             )
+
+
+def check_given(key: str, method: methods.Method, options: dict[str, Any]) -> None:
+    """Raise a UserError for a method that looks at what no stage of the workflow makes."""
+    if own := [name for name in method.needed(options) if name in GIVEN]:
+        raise UserError(
+            f"methods.{key}: {method.name} looks at {own[0]}, which the workflow does not make "
+            "(medcoreset select takes it from a file of evidence)"
+        )
 
 
 def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions) -> None:
