@@ -61,6 +61,10 @@ DARK = {"protocols": ["dark"]}
             ["surrogate.seeds", "methods.grand", "at most"],
         ),
         (
+            {"methods": {"memorization": {}}},
+            ["methods.memorization", "subset_correct", "the workflow does not make"],
+        ),
+        (
             {"methods": {"smi": {"query": "given"}}},
             ["methods.smi", "query_features", "the workflow does not make"],
         ),

@@ -12,8 +12,8 @@ class Array(NamedTuple):
     """One kind of array: its shape in symbols, the kind of its values, and what it means.
 
     The symbols are N samples, T epochs, C classes, D features, G gradient entries, V validation
-    samples, P preselected samples, R models, Q queries, S private samples; a symbol stands for one
-    size throughout a piece of evidence. `kind` is one of
+    samples, P preselected samples, R models, Q queries, S private samples, B models of
+    random subsets; a symbol stands for one size throughout a piece of evidence. `kind` is one of
 
     - integer, boolean (0 or 1);
     - real, and statistic, which rounding may take a little beyond its bounds;
@@ -66,6 +66,15 @@ ARRAYS = {
         ("S", "C"), "probability", "softmax outputs for the private samples", 0, 1
     ),
     "private_labels": Array(("S",), "integer", "their classes"),
+    "subset_members": Array(
+        ("B", "N"), "boolean", "whether a model was trained on the sample", 0, 1
+    ),
+    "subset_correct": Array(
+        ("B", "N"), "boolean", "whether its prediction in the end is the label", 0, 1
+    ),
+    "val_target_prob": Array(
+        ("T", "V"), "statistic", "p_y of the validation samples after each epoch", 0, 1
+    ),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
 }
 
@@ -90,7 +99,11 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-GIVEN = ("query_features", "query_probs", "query_labels", "private_features", "private_probs")
+GIVEN = (
+    *("query_features", "query_probs", "query_labels"),
+    *("private_features", "private_probs", "private_labels"),
+    *("subset_members", "subset_correct", "val_target_prob"),
+)
 """Arrays that no stage of the workflow makes: they are the user's own, for `medcoreset select`."""
 
 
