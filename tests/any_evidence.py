@@ -47,6 +47,7 @@ def arrays_of(
     """
     different = -(-n // copies)
     sizes = {"T": epochs, "N": different, "C": classes, "D": 5, "G": 12, "V": 30, "R": 3}
+    sizes |= {"Q": 9, "S": 8, "B": 20}
     arrays = {}
     for name in names:
         # An array is the same, whichever others are asked for.
@@ -89,7 +90,10 @@ def _random(array: Array, sizes: Mapping[str, int], rng: np.random.Generator) ->
     if array.kind == "integer":
         return np.minimum(rng.geometric(0.4, shape) - 1, sizes["C"] - 1)
     if array.kind == "boolean":
-        return rng.random(shape) < rng.random(shape[1:])
+        found = rng.random(shape) < rng.random(shape[1:])
+        if array.shape[0] == "B":  # each sample is in some subset, and not in another
+            found[0], found[1] = True, False
+        return found
     if array.kind == "probability":
         return statistics.softmax(2 * rng.normal(size=shape))
     if array.kind == "log_probability":

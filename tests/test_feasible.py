@@ -61,6 +61,14 @@ DARK = {"protocols": ["dark"]}
             ["surrogate.seeds", "methods.grand", "at most"],
         ),
         (
+            {"methods": {"memorization": {}}},
+            ["methods.memorization", "subset_correct", "the workflow does not make"],
+        ),
+        (
+            {"methods": {"smi": {"query": "given"}}},
+            ["methods.smi", "query_features", "the workflow does not make"],
+        ),
+        (
             {"methods": {"el2n": {"runs": 2, "at": 50}}},
             ["methods.el2n", "after epoch 50", "option at=50"],
         ),

@@ -12,8 +12,8 @@ class Array(NamedTuple):
     """One kind of array: its shape in symbols, the kind of its values, and what it means.
 
     The symbols are N samples, T epochs, C classes, D features, G gradient entries, V validation
-    samples, P preselected samples, R models; a symbol stands for one size throughout a piece of
-    evidence. `kind` is one of
+    samples, P preselected samples, R models, Q queries, S private samples, B models of
+    random subsets; a symbol stands for one size throughout a piece of evidence. `kind` is one of
 
     - integer, boolean (0 or 1);
     - real, and statistic, which rounding may take a little beyond its bounds;
@@ -58,6 +58,23 @@ ARRAYS = {
     "run_probs": Array(
         ("R", "N", "C"), "probability", "softmax outputs of independently trained models", 0, 1
     ),
+    "query_features": Array(("Q", "D"), "real", "features of what is to be selected alike"),
+    "query_probs": Array(("Q", "C"), "probability", "softmax outputs for the queries", 0, 1),
+    "query_labels": Array(("Q",), "integer", "their classes"),
+    "private_features": Array(("S", "D"), "real", "features of what is not to be selected alike"),
+    "private_probs": Array(
+        ("S", "C"), "probability", "softmax outputs for the private samples", 0, 1
+    ),
+    "private_labels": Array(("S",), "integer", "their classes"),
+    "subset_members": Array(
+        ("B", "N"), "boolean", "whether a model was trained on the sample", 0, 1
+    ),
+    "subset_correct": Array(
+        ("B", "N"), "boolean", "whether its prediction in the end is the label", 0, 1
+    ),
+    "val_target_prob": Array(
+        ("T", "V"), "statistic", "p_y of the validation samples after each epoch", 0, 1
+    ),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
 }
 
@@ -80,6 +97,14 @@ RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "gradient_norms": (("gradients",),),
     "similarity": (("gradients",),),
 }
+
+
+GIVEN = (
+    *("query_features", "query_probs", "query_labels"),
+    *("private_features", "private_probs", "private_labels"),
+    *("subset_members", "subset_correct", "val_target_prob"),
+)
+"""Arrays that no stage of the workflow makes: they are the user's own, for `medcoreset select`."""
 
 
 def per_epoch(name: str) -> bool:

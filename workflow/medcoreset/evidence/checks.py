@@ -45,7 +45,7 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
                     f"{source}: {name} has shape {array.shape}, to be ({', '.join(shape)}), "
                     f"but {symbol} is {first} in {where}{turned}"
                 )
-    for symbol in "NTCRDGV":
+    for symbol in "NTCRDGVQSB":
         if symbol in found and found[symbol][0] == 0:
             raise UserError(f"{source}: {found[symbol][1]} is empty")
     return {symbol: size for symbol, (size, _) in found.items()}
@@ -65,6 +65,8 @@ def indices(source: str, arrays: Mapping[str, np.ndarray], size: Mapping[str, in
     for name, symbol, what in (
         ("labels", "C", "classes"),
         ("val_labels", "C", "classes"),
+        ("query_labels", "C", "classes"),
+        ("private_labels", "C", "classes"),
         ("preselected", "N", "samples"),
     ):
         if name not in arrays or not arrays[name].size:

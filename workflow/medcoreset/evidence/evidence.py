@@ -334,7 +334,8 @@ class Evidence:
             return
         for epoch in range(len(array)):
             one = slice(epoch, epoch + 1)
-            seen = None if name == "seen" else self._seen((one, rows))
+            whose = name == "seen" or shape[1] != "N"
+            seen = None if whose else self._seen((one, rows))
             self._check(name, array[one], (one, *place[1:]), seen)
 
     def _check(

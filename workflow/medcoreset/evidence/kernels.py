@@ -109,6 +109,30 @@ class Kernel:
         return [slice(first, first + size) for first in range(0, len(self), size)]
 
 
+class Capped(Kernel):
+    """min(s_ij, high_j) − low_j, at least 0, of samples i (rows) and all j: it is not symmetric.
+
+    `low` ≤ `high` are (N,).
+    """
+
+    def __init__(self, kernel: Kernel, low: Tensor, high: Tensor) -> None:
+        self.kernel, self.low, self.high = kernel, low, high
+
+        def block(rows: Samples, columns: Samples) -> Tensor:
+            low, high = self.low[columns], self.high[columns]
+            return torch.clamp(self.kernel.block(rows, columns), low, high).sub_(low)
+
+        super().__init__(block, torch.clamp(kernel.diagonal, low, high).sub_(low))
+
+    def rows(self, samples: Samples) -> Tensor:
+        """Return the rows of some samples (samples, N)."""
+        return torch.clamp(self.kernel.rows(samples), self.low, self.high).sub_(self.low)
+
+    def kept(self) -> "Capped":
+        """Return the same, with the kernel in memory, if it fits."""
+        return Capped(self.kernel.kept(), self.low, self.high)
+
+
 class Rows:
     """Rows of a kernel, each asked for once, some of them computed ahead.
 

@@ -49,18 +49,32 @@ def glister(
     if there are none), or with `validation: train` that of the training samples. Of equal ones, a
     random one is picked. Given `gradients` are not used: the step needs the last layer.
     """
-    from medcoreset.evidence.gradients import Gradients, in_unit
+    from medcoreset.evidence.gradients import Gradients
 
     order, evidence = shuffled(evidence, rng)
     held_out = Validating(evidence, validation)
-    gradients = held_out.coordinates(Gradients.of_last_layer(evidence))
+    gradients = Gradients.of_last_layer(evidence)
+    return order[step_by_step(held_out, gradients, count, evidence.preselected, eta)]
+
+
+def step_by_step(
+    held_out: "Validating", gradients: "Gradients", count: int, start: np.ndarray, eta: float
+) -> list[int]:
+    """Return the picks (count,), `start` first, by the gradients g_i (N,) of GLISTER's loop.
+
+    The sample of largest ⟨g_i, ∇L(θ)⟩ is picked, where L is the loss of what is held out, and then
+    θ ← θ − η·g_i.
+    """
+    from medcoreset.evidence.gradients import Gradients, in_unit
+
+    gradients = held_out.coordinates(gradients)
     # The unit does not matter to the order, but to the step.
     unit = float(gradients.left.norm(dim=1).max() * gradients.right.norm(dim=1).max())
     train = Gradients(in_unit(gradients.left), in_unit(gradients.right))
     kind = rough(train.right)
     roughly, error = train.to(kind), rounding(sum(held_out.gradient().shape), kind)
     picks: list[int] = []
-    given = list(evidence.preselected)
+    given = list(start)
     while len(picks) < count:
         if len(picks) < len(given):
             pick = int(given[len(picks)])
@@ -74,20 +88,22 @@ def glister(
             pick = best_of_near(near, error, exact, scale)
         picks.append(pick)
         held_out.step(eta * unit, train.left[pick], train.right[pick])
-    return order[picks]
+    return picks
 
 
 class Validating:
     """The validation samples (V,), as the last layer with its present parameters sees them."""
 
-    def __init__(self, evidence: Evidence, validation: Validation) -> None:
+    def __init__(
+        self, evidence: Evidence, validation: Validation, *, of_our_classes: bool = True
+    ) -> None:
         from medcoreset.evidence.gradients import with_bias
 
         names = needs(validation="train")
         if validation == "val":
             names = ("val_features", "val_probs", "val_labels")
         features, probs, labels = (evidence.tensor(name) for name in names)
-        if validation == "val":
+        if validation == "val" and of_our_classes:
             ours = (labels[:, None] == evidence.tensor("labels").unique()).any(dim=1)
             if ours.any():
                 features, probs, labels = features[ours], probs[ours], labels[ours]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # ordered by the rounding errors of matrix products, which depend on the position in the file.
 ROUNDING = 1e-13
 
+# Gains evaluated at a time by the lazy greedy.
+BATCH = 64
+
 
 def shuffled(evidence: Evidence, rng: np.random.Generator) -> tuple[np.ndarray, Evidence]:
     """Return a random order (N,) and the evidence in it, of which the first of equals is taken."""
@@ -29,6 +32,40 @@ def rounded(gains: "Tensor", scale: float) -> "Tensor":
 def first_best(gains: "Tensor", scale: float) -> int:
     """Return the position of the largest of the gains (n,), the first of equals."""
     return int(rounded(gains, scale).argmax())
+
+
+def lazy(
+    bounds: "Tensor",
+    gains: Callable[["Tensor"], "Tensor"],
+    picked: Callable[[int], None],
+    count: int,
+    start: np.ndarray,
+) -> np.ndarray:
+    """Return greedy picks, `start` first, int64 (count,), where gains never grow (Minoux 1978).
+
+    `bounds` (N,) are the gains before the first pick, `gains(samples)` the present ones, and
+    `picked(sample)` is told every pick. Of equal gains, the first.
+    """
+    import torch
+
+    scale = float(bounds.abs().max())
+    bounds = rounded(bounds, scale)
+    stale = torch.zeros_like(bounds, dtype=torch.bool)
+    open_ = torch.ones_like(stale)
+    picks: list[int] = []
+    while len(picks) < count:
+        best = int(start[len(picks)]) if len(picks) < len(start) else int(bounds.argmax())
+        if len(picks) >= len(start) and stale[best]:
+            batch = bounds.topk(min(BATCH, len(bounds))).indices
+            batch = torch.cat([batch.new_tensor([best]), batch[stale[batch]]])
+            bounds[batch] = torch.minimum(bounds[batch], rounded(gains(batch), scale))
+            stale[batch] = False
+            continue
+        picked(best)
+        picks.append(best)
+        bounds[best], open_[best] = -torch.inf, False
+        stale.copy_(open_)
+    return np.array(picks, dtype=np.int64)
 
 
 def rough(like: "Tensor") -> "dtype":

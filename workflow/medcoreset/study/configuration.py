@@ -552,6 +552,7 @@ class Study:
             recorded = (dataset, known, epochs, self.config["probs_budget_mb"])
             _checked(f"{experiment.source}", feasible.check_probs, key, method, options, *recorded)
         for options in candidates:
+            _checked(f"{experiment.source}", feasible.check_given, key, method, options)
             given = (key, method, options, experiment.surrogate_seeds)
             _checked(f"{experiment.source}", feasible.check_averaged, *given)
             val = [name for name in method.needed(options) if name.startswith("val_")]

@@ -12,7 +12,7 @@ from medcoreset.datasets.conditions import long_tail
 from medcoreset.datasets.facts import Facts
 from medcoreset.datasets.series import VARIED, series_of
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import per_epoch
+from medcoreset.evidence.arrays import GIVEN, per_epoch
 from medcoreset.figures import FIGURES, ROWS
 from medcoreset.identity import APART, beside
 from medcoreset.seeding import LARGEST
@@ -113,6 +113,15 @@ def check_probs(
                 f"methods.{key}: {method.name} looks at the probabilities of all epochs, {size:,.0f} MB "
                 f"of {dataset}, and probs_budget_mb is {budget_mb:g}"
             )
+
+
+def check_given(key: str, method: methods.Method, options: dict[str, Any]) -> None:
+    """Raise a UserError for a method that looks at what no stage of the workflow makes."""
+    if own := [name for name in method.needed(options) if name in GIVEN]:
+        raise UserError(
+            f"methods.{key}: {method.name} looks at {own[0]}, which the workflow does not make "
+            "(medcoreset select takes it from a file of evidence)"
+        )
 
 
 def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions) -> None:

@@ -178,9 +178,11 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
         for name, value in of_unit["epochs"].items()
     }
     surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
+    # Where no surrogates are asked for, it is not used, and stays as it is.
     checkpoints = {
         name: max(1, value * short // max(whole, 1))
         for name, value in of_unit["checkpoint"].items()
+        if surrogates
     }
     before = max(of_unit["epochs"].values(), default=1)
     after = max(lengths.values(), default=1)
