@@ -6,13 +6,14 @@ An identity is a name and options after `+`, as in `organsmnist_64` or `cifar10+
   set of a source that comes without one (default 0.1; 0 holds nothing out, and reporting rules
   that need a validation set then fail). The official test set is never split.
 - `train`: train on a stratified subset of this many samples.
+- `stream=decoded`: decode images that stay in their files once, into one file (`decoded`).
 """
 
 import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from medcoreset.errors import UserError
 from medcoreset.identity import join, split
@@ -20,6 +21,8 @@ from medcoreset.identity import join, split
 Reader = Literal[
     "digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "braintumor", "own"
 ]
+
+Stream = Literal["files", "decoded"]
 
 DEFAULT_VAL = 0.1
 
@@ -247,13 +250,21 @@ class Identity:
     source: Source
     val: float = DEFAULT_VAL
     train: int | None = None
+    stream: Stream = "files"
 
     @property
     def name(self) -> str:
         """Return the canonical spelling: sorted options, and only those that are not the default."""
         return join(
-            self.base, {"train": self.train, "val": self.val}, {"train": None, "val": DEFAULT_VAL}
+            self.base,
+            {"train": self.train, "val": self.val, "stream": self.stream},
+            {"train": None, "val": DEFAULT_VAL, "stream": "files"},
         )
+
+    @property
+    def decoded(self) -> bool:
+        """Whether trainings read a file of decoded images."""
+        return self.stream == "decoded"
 
 
 def parse(identity: str, own: Collection[str] = ()) -> Identity:
@@ -266,7 +277,19 @@ def parse(identity: str, own: Collection[str] = ()) -> Identity:
     options = {key: _option(identity, key, text) for key, text in settings.items()}
     if "val" in options and source.has_val:
         raise UserError(f"dataset {identity!r}: {base} has its own validation set, so no val=")
-    return Identity(base, source, **options)
+    parsed = Identity(base, source, **options)
+    if source is not OWN:
+        check_stream(parsed, streamed=source.streamed)
+    return parsed
+
+
+def check_stream(identity: Identity, *, streamed: bool) -> None:
+    """Raise UserError for `stream=decoded` of images that are read into memory, not `streamed`."""
+    if identity.decoded and not streamed:
+        own = f"; datasets.{identity.base} has no stream: true" * (identity.source is OWN)
+        raise UserError(
+            f"dataset {identity.name}: stream=decoded is for images that stay in their files{own}"
+        )
 
 
 def label(identity: Identity) -> str:
@@ -276,6 +299,7 @@ def label(identity: Identity) -> str:
     named = _LABELS.get(base, medmnist)
     details = [f"{size} pixels"] if size and identity.source is not OWN else []
     details += [f"{identity.train:,} training images"] if identity.train else []
+    details += ["decoded once"] if identity.decoded else []
     return f"{named} ({', '.join(details)})" if details else named
 
 
@@ -305,7 +329,7 @@ def _known(name: str) -> Source:
     return SOURCES[name]
 
 
-def _option(identity: str, key: str, text: str) -> float | int:
+def _option(identity: str, key: str, text: str) -> float | int | str:
     if key == "val":
         try:
             fraction = float(text)
@@ -318,4 +342,12 @@ def _option(identity: str, key: str, text: str) -> float | int:
         if not text.isdecimal() or int(text) == 0:
             raise UserError(f"dataset {identity!r}: train is a number of samples, not {text!r}")
         return int(text)
-    raise UserError(f"dataset {identity!r}: unknown option {key!r}; options are train and val")
+    if key == "stream":
+        if text not in get_args(Stream):
+            raise UserError(
+                f"dataset {identity!r}: stream is {' or '.join(get_args(Stream))}, not {text!r}"
+            )
+        return text
+    raise UserError(
+        f"dataset {identity!r}: unknown option {key!r}; options are train, val and stream"
+    )

@@ -18,10 +18,16 @@ from medcoreset.datasets import (
     vision,
 )
 from medcoreset.datasets.canonical import SPLITS, Dataset, Images
-from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
+from medcoreset.datasets.catalog import (
+    DEFAULT_VAL,
+    SOURCES,
+    Identity,
+    check_own_name,
+    check_stream,
+    parse,
+)
 from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.datasets.splits import hold_out, subset
-from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 from medcoreset.identity import split
 
@@ -62,7 +68,7 @@ def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep")
 
     `policy` says what becomes of images that are there more than once, see `duplicates`.
     """
-    identity = _own_identity(name)
+    identity = _own_identity(name, streamed=False)
     return _own(npz.read(identity.base, file), identity, policy)
 
 
@@ -83,7 +89,7 @@ def read_own_folder(
     (`medcoreset.contents`). `policy` says what becomes of images that are there more than once, see
     `duplicates`.
     """
-    identity = _own_identity(name)
+    identity = _own_identity(name, streamed=stream)
     if image_size < 1:
         raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
     colour = True if stream else None
@@ -111,15 +117,17 @@ def read_stand_in(
     JPEGs of a streamed dataset are written below the folder `images`.
     """
     if file is not None:
-        identity = _own_identity(name)
+        identity = _own_identity(name, streamed=False)
         like = stand_in.Likeness.of_own(_finish(npz.read(identity.base, file), identity))
     elif root is not None:
-        identity = _own_identity(name)
+        identity = _own_identity(name, streamed=stream)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
         like = stand_in.Likeness.of_own(_finish(own, identity), streamed=stream)
     else:
-        like = stand_in.Likeness.of_source(parse(name))
-    return stand_in.make(name, like, samples, Path(images))
+        identity = parse(name)
+        like = stand_in.Likeness.of_source(identity)
+    made = stand_in.make(name, like, samples, Path(images))
+    return _to_be_decoded(made, identity)
 
 
 def _imagenet(data_dir: str | Path | None) -> Dataset:
@@ -146,10 +154,12 @@ def _imagenet(data_dir: str | Path | None) -> Dataset:
     return dataset
 
 
-def _own_identity(name: str) -> Identity:
+def _own_identity(name: str, *, streamed: bool) -> Identity:
     base, _ = split(name, "dataset")
     check_own_name(base)
-    return parse(name, own=[base])
+    identity = parse(name, own=[base])
+    check_stream(identity, streamed=streamed)
+    return identity
 
 
 def _own(
@@ -172,6 +182,7 @@ def _decoded(dataset: Dataset) -> Dataset:
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:
     """Hold out a validation set where there is none, reduce the training set, and name it all."""
+    _to_be_decoded(dataset, identity)
     parts = {"train": np.arange(len(dataset.train_labels))}
     if len(dataset.val_labels) == 0:
         parts["train"], parts["val"] = hold_out(
@@ -194,5 +205,12 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
     return replace(dataset, name=identity.name, **images, **labels)
 
 
+def _to_be_decoded(dataset: Dataset, identity: Identity) -> Dataset:
+    """Let the dataset say that its images are decoded once, if its identity does."""
+    if identity.decoded:
+        dataset.info["decoded"] = True
+    return dataset
+
+
 def _take(images: Images, indices: np.ndarray) -> Images:
-    return images.subset(indices) if isinstance(images, StreamedImages) else images[indices]
+    return images[indices] if isinstance(images, np.ndarray) else images.subset(indices)
