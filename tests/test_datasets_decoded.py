@@ -21,6 +21,7 @@ from medcoreset.datasets.canonical import SPLITS, Dataset
 from medcoreset.datasets.decoded import DecodedImages
 from medcoreset.datasets.streaming import StreamedImages, load_batches
 from medcoreset.errors import UserError
+from medcoreset.study import feasible
 from medcoreset.training.data import resident
 from medcoreset.training.options import TrainingOptions
 from tests.conftest import Snakemake
@@ -134,6 +135,20 @@ def test_random_crops_are_the_same_for_any_number_of_workers_and_lie_within(made
     other = next(load_batches(images, batches, crop="random", seed=8))
     assert not np.array_equal(one[0], other)
     assert not np.array_equal(one[0], images[batches[0]])
+
+
+def test_grey_pictures_are_stored_in_one_channel(tmp_path):
+    random = np.random.default_rng(0)
+    picture = Image.fromarray(random.integers(0, 256, (40, 30), dtype=np.uint8))
+    picture.save(tmp_path / "a.png")
+    paths, file_bytes = np.array(["a.png"]), np.array([(tmp_path / "a.png").stat().st_size])
+    grey = StreamedImages(tmp_path, paths, file_bytes, 12, 14, colour=False)
+    decoding.decode([grey] * 3, tmp_path / "grey", "sha")
+    train, *held_out = decoded.load(tmp_path / "grey", "sha", [1, 1, 1], 12, False)
+    for images in (train, *held_out):
+        np.testing.assert_array_equal(images[:], grey[:])
+    assert train.image(0, np.random.default_rng(1)).shape == (12, 12)
+    assert train.file.array.size == 18 * 14 + 2 * 12 * 12
 
 
 def test_random_crops_look_like_those_of_the_files(made):
@@ -351,6 +366,13 @@ def test_what_is_not_streamed_is_not_decoded(tmp_path):
     assert f"{path} is not to be decoded: make it as scans+stream=decoded" in one_line(
         command(path)
     )
+
+
+def test_a_study_that_decodes_what_is_in_memory_is_refused_before_its_first_job():
+    own = {"scans": {"path": "images", "image_size": 24, "stream": False}}
+    with pytest.raises(UserError, match=r"datasets\.scans has no stream: true"):
+        feasible.check_split(NAME, own)
+    feasible.check_split(NAME, {"scans": own["scans"] | {"stream": True}})
 
 
 def test_the_recipe_of_the_dataset_is_checked(own):
