@@ -224,7 +224,7 @@ def overwrite(pixels: Path) -> None:
     ("damage", "said"),
     [(cut, "bytes, not"), (overwrite, "was damaged"), (Path.unlink, "has 0 bytes, not")],
 )
-def test_a_torn_file_is_refused_and_mended(made, own, damage, said, capsys):
+def test_a_torn_file_is_refused_and_mended(made, own, damage, said):
     decode(own)
     damage(canonical.decoded_path(own) / decoded.PIXELS)
     with pytest.raises(UserError, match=said) as told:
