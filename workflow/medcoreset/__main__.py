@@ -10,6 +10,7 @@ from medcoreset.errors import UserError, say, storage_error
 
 STAGES = {
     "dataset": "bring a dataset into the canonical form",
+    "decode": "decode the images of a streamed dataset once, for all trainings",
     "surrogate": "train a surrogate on the full training set and dump its training dynamics",
     "evidence": "compute gradient norms or adversarial perturbations from trained surrogates",
     "score": "score every training sample by a method",

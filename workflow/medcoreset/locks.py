@@ -18,8 +18,8 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def sole(out: Path) -> Iterator[None]:
-    """Let one process at a time work on the output `out`; a second one says so and waits.
+def sole(out: Path, does: str = "trains") -> Iterator[None]:
+    """Let one process at a time work on the output `out`; a second one says what is done, and waits.
 
     The jobs of a Snakemake that was killed go on by themselves, and would meet the same jobs
     started again. The lock's file, beside the output, stays: were it deleted, a process that waits
@@ -33,12 +33,12 @@ def sole(out: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say(f"waiting for the process that already trains {out}")
+        say(f"waiting for the process that already {does} {out}")
         lock.acquire(poll_interval=POLL_SECONDS)
     except OSError as problem:
         if problem.errno not in WITHOUT_LOCKS:
             raise
-        say(f"{path.parent} has no file locks: make sure that nothing else trains {out}")
+        say(f"{path.parent} has no file locks: make sure that nothing else {does} {out}")
     try:
         yield
     finally:

@@ -1,9 +1,11 @@
-"""Datasets in the canonical form.
+"""Datasets in the canonical form, and images that are decoded once.
 
-On a cluster this runs where Snakemake does, because compute nodes often have no Internet.
+On a cluster datasets are prepared where Snakemake runs, because compute nodes often have no Internet;
+to decode is a job like others.
 
 input:  the official file in `data_dir`, an own file, or the network
-output: results/data/DATASET.npz and .json; DATASET+CONDITION=….npz and .json, made of the former
+output: results/data/DATASET.npz and .json; DATASET+CONDITION=….npz and .json, made of the former;
+        results/data/DATASET/index.npz, of those with stream=decoded
 """
 
 CONDITION = rf"\+(?:{'|'.join(catalog.CONDITIONS)})="
@@ -62,3 +64,28 @@ rule change_dataset:
     shell:
         "python -m medcoreset dataset {wildcards.dataset:q} --clean {input.clean:q}"
         " {params.recipe} --out {output.images:q} > {log:q} 2>&1"
+
+
+# The pixels beside the index are no output, because Snakemake deletes those before a job: the job
+# keeps what is whole of them.
+rule decode_images:
+    input:
+        dataset=study.path(results.DATASET),
+    output:
+        index=study.path(results.DECODED),
+    log:
+        study.path("logs/decode_images/{dataset}.log"),
+    conda:
+        "../../envs/training.yaml"
+    threads: jobs.resource("decode", "threads")
+    resources:
+        mem_mb=jobs.scaled("decode", "mem_mb"),
+        runtime=jobs.scaled("decode", "runtime"),
+        gpu=jobs.resource("decode", "gpu"),
+    params:
+        recipe=lambda wildcards: jobs.recipes.dataset(wildcards.dataset).own,
+    message:
+        "Decoding the images of {wildcards.dataset}"
+    shell:
+        "python -m medcoreset decode --dataset {input.dataset:q} --expects {params.recipe}"
+        " --threads {threads} > {log:q} 2>&1"

@@ -9,6 +9,7 @@ rule train_network:
     input:
         unpack(lambda wildcards: jobs.training_inputs(wildcards)),
         dataset=study.path(results.DATASET),
+        decoded=lambda wildcards: results.decoded(study, wildcards.dataset),
     output:
         metrics=study.path(f"{results.RUN}/metrics.json"),
         predictions=study.path(f"{results.RUN}/predictions.npz"),

@@ -12,6 +12,7 @@ output: results/evidence/DATASET/PROTOCOL/SURROGATE/VARIANT/, for methods that n
 rule compute_evidence:
     input:
         dataset=study.path(results.DATASET),
+        decoded=lambda wildcards: results.decoded(study, wildcards.dataset),
         surrogates=jobs.evidence_inputs,
     output:
         evidence=directory(study.path(results.EVIDENCE)),

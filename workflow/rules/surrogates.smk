@@ -8,6 +8,7 @@ output: results/surrogates/DATASET/PROTOCOL/SURROGATE/: evidence/, metrics.json,
 rule train_surrogate:
     input:
         dataset=study.path(results.DATASET),
+        decoded=lambda wildcards: results.decoded(study, wildcards.dataset),
     output:
         evidence=directory(study.path(f"{results.SURROGATE}/evidence")),
         metrics=study.path(f"{results.SURROGATE}/metrics.json"),

@@ -2,8 +2,9 @@
 
 The `.npz` has `{train,val,test}_{images,labels}`. Of a streamed dataset, one that stays in its
 image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
-`root` that the `.json` names, and its size. A dataset whose training set was changed by
-`conditions` also has what it was changed from, the arrays of `RECORD`.
+`root` that the `.json` names, and its size. If it is to be decoded once, the pixels are in a folder
+beside, see `decoded`. A dataset whose training set was changed by `conditions` also has what it was
+changed from, the arrays of `RECORD`.
 """
 
 import hashlib
@@ -19,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from medcoreset.atomic import write_json, write_npz
-from medcoreset.datasets.streaming import StreamedImages
+from medcoreset.datasets import decoded
+from medcoreset.datasets.streaming import ImagesOnDisk, StreamedImages
 from medcoreset.errors import UserError
 from medcoreset.reading import file_of, read_json, read_npz
 
-Images = np.ndarray | StreamedImages
+Images = np.ndarray | ImagesOnDisk
 SPLITS = ("train", "val", "test")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 STREAMED_ARRAYS = tuple(
@@ -59,8 +61,8 @@ class Dataset:
     `train_true_labels` and `val_true_labels` like the labels, and `train_origin`, int64 (N,), the
     place of each training sample in the set before: what share one are copies of each other.
 
-    Images may instead be `StreamedImages`, which answer to `len`, `shape`, `dtype` and indexing
-    like the array they stand for, but decode files to do so: a training loop should read
+    Images may instead be `ImagesOnDisk`, which answer to `len`, `shape`, `dtype` and indexing
+    like the array they stand for, but read files to do so: a training loop should read
     either kind through `streaming.load_batches`.
     """
 
@@ -130,10 +132,12 @@ class Dataset:
     def sha256(self) -> str:
         """The hash of the names, dtypes, shapes and bytes of the arrays in the `.npz`.
 
-        Of a streamed dataset these are the paths, sizes and labels of its files; what the files
-        hold is known, and counts, as `info["contents"]` (not of ImageNet's 140 GB).
+        Of a streamed dataset these are the paths, sizes and labels of its files, and how their
+        pixels are had counts too: how images are resized, and whether random crops are of decoded
+        ones. What the files hold is known, and counts, as `info["contents"]` (not of ImageNet's
+        140 GB).
         """
-        return _sha256(_arrays(self), self.info.get("contents", ""))
+        return _sha256(_arrays(self), _description(self))
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
@@ -142,43 +146,37 @@ def write(dataset: Dataset, path: str | Path) -> None:
     Both appear whole or not at all, and the description last: where it is, the arrays are.
     """
     path = Path(path)
-    arrays = _arrays(dataset)
-    description = {
-        "recipe": "",
-        **dataset.info,
-        "name": dataset.name,
-        # Anew: the arrays may have changed since it was first asked for.
-        "sha256": _sha256(arrays, dataset.info.get("contents", "")),
-        "counts": {split: len(dataset.labels(split)) for split in SPLITS},
-        "channels": dataset.channels,
-        "image_size": dataset.image_size,
-        "streamed": isinstance(dataset.train_images, StreamedImages),
-    }
-    if description["streamed"]:
-        description["root"] = str(dataset.train_images.root)
-        description["resized_to"] = dataset.train_images.resized_to
+    arrays, description = _arrays(dataset), _description(dataset)
+    # Anew: the arrays may have changed since it was first asked for.
+    description["sha256"] = _sha256(arrays, description)
     description_path(path).unlink(missing_ok=True)
     write_npz(path, **arrays)
     write_json(description_path(path), description)
 
 
-def load(path: str | Path) -> Dataset:
+def load(path: str | Path, *, files: bool = False) -> Dataset:
     """Load a dataset that `write` wrote; the images are memory-mapped, after they were read once.
 
-    The arrays are copy-on-write: a change to them stays in this process.
+    The arrays are copy-on-write: a change to them stays in this process. With `files`, images that
+    are decoded once are those in their files all the same.
     Raises UserError if the file is missing, not in the canonical form, or not what its description
     says: damaged, or changed since it was made.
     """
     info = load_info(path)
     arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS, RECORD)
-    found = _sha256(arrays, str(info.get("contents", "")))
+    found = _sha256(arrays, info)
     if found != info["sha256"]:
         raise UserError(
             f"dataset file {path} was damaged or changed since it was made (SHA-256 {found[:12]}…, "
             f"not {info['sha256'][:12]}…); {REMAKE}"
         )
     with file_of(description_path(path), f"the description of {WHAT}"):
-        fields = _streamed(arrays, info) if info["streamed"] else arrays
+        if info.get("decoded") and not files:
+            fields = _decoded(arrays, info, decoded_path(path))
+        elif info["streamed"]:
+            fields = _streamed(arrays, info)
+        else:
+            fields = dict(arrays)
         fields |= {name: arrays[name] for name in RECORD if name in arrays}
     dataset = Dataset(name=info["name"], info=info, **fields)
     dataset.sha256 = found
@@ -221,6 +219,28 @@ def description_path(path: str | Path) -> Path:
     return Path(f"{os.path.splitext(path)[0]}.json")
 
 
+def decoded_path(path: str | Path) -> Path:
+    """Return the folder of the decoded images that belong to a canonical `.npz`."""
+    return Path(os.path.splitext(path)[0])
+
+
+def _description(dataset: Dataset) -> dict[str, Any]:
+    """Return what the `.json` says of a dataset, but for its digest."""
+    images = dataset.train_images
+    description = {
+        "recipe": "",
+        **dataset.info,
+        "name": dataset.name,
+        "counts": {split: len(dataset.labels(split)) for split in SPLITS},
+        "channels": dataset.channels,
+        "image_size": dataset.image_size,
+        "streamed": isinstance(images, StreamedImages),
+    }
+    if isinstance(images, StreamedImages):
+        description |= {"root": str(images.root), "resized_to": images.resized_to}
+    return description
+
+
 def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
     """Return what goes into the `.npz`, by name."""
     arrays = {}
@@ -242,17 +262,33 @@ def _streamed(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> dict[str, 
     if not root.is_dir():
         raise UserError(f"dataset {info['name']}: its images are no longer at {root}")
     colour = info["channels"] == 3
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = _labels(arrays)
     for split in SPLITS:
         files = arrays[f"{split}_paths"], arrays[f"{split}_bytes"]
         size = info["image_size"], info["resized_to"]
         fields[f"{split}_images"] = StreamedImages(root, *files, *size, colour)
-        fields[f"{split}_labels"] = arrays[f"{split}_labels"]
     return fields
 
 
-def _sha256(arrays: dict[str, np.ndarray], contents: str) -> str:
-    digest = hashlib.sha256(contents.encode())
+def _decoded(
+    arrays: dict[str, np.ndarray], info: dict[str, Any], folder: Path
+) -> dict[str, np.ndarray | ImagesOnDisk]:
+    """Put the decoded images of a streamed dataset in the place of their paths."""
+    counts = [len(arrays[f"{split}_paths"]) for split in SPLITS]
+    given = info["sha256"], counts, info["image_size"], info["channels"] == 3
+    images = zip(SPLITS, decoded.load(folder, *given), strict=True)
+    return _labels(arrays) | {f"{split}_images": of_split for split, of_split in images}
+
+
+def _labels(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{split}_labels": arrays[f"{split}_labels"] for split in SPLITS}
+
+
+def _sha256(arrays: dict[str, np.ndarray], description: dict[str, Any]) -> str:
+    digest = hashlib.sha256(str(description.get("contents", "")).encode())
+    if description["streamed"]:
+        pixels = [description.get(key) for key in ("image_size", "resized_to", "decoded")]
+        digest.update(f"{pixels}\n".encode())
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8) if array.size else b"")

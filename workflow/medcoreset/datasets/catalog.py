@@ -8,13 +8,14 @@ An identity is a name and options after `+`, as in `organsmnist_64` or `cifar10+
 - `train`: train on a stratified subset of this many samples.
 - `noise`, `asymmetric`, `imbalance`, `duplicates`, `noisy_val`, `condition_seed`: the conditions
   under which the training set is used, as in `cifar10+noise=0.2`; see `Conditions`.
+- `stream=decoded`: decode images that stay in their files once, into one file (`decoded`).
 """
 
 import difflib
 import re
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medcoreset.errors import UserError
 from medcoreset.identity import join, split
@@ -22,6 +23,8 @@ from medcoreset.identity import join, split
 Reader = Literal[
     "digits", "medmnist", "torchvision", "tinyimagenet", "imagenet", "braintumor", "own"
 ]
+
+Stream = Literal["files", "decoded"]
 
 DEFAULT_VAL = 0.1
 
@@ -289,20 +292,36 @@ class Identity:
     val: float = DEFAULT_VAL
     train: int | None = None
     conditions: Conditions = field(default_factory=Conditions)
+    stream: Stream = "files"
 
     @property
     def name(self) -> str:
         """Return the canonical spelling: sorted options, and only those that are not the default."""
         return join(
             self.base,
-            {"train": self.train, "val": self.val, **asdict(self.conditions)},
-            {"train": None, "val": DEFAULT_VAL, **asdict(Conditions())},
+            {
+                "train": self.train,
+                "val": self.val,
+                "stream": self.stream,
+                **asdict(self.conditions),
+            },
+            {"train": None, "val": DEFAULT_VAL, "stream": "files", **asdict(Conditions())},
         )
 
     @property
     def clean(self) -> "Identity":
-        """The dataset that the conditions change, which is the dataset itself if there are none."""
-        return replace(self, conditions=Conditions())
+        """The dataset that the conditions change, which is the dataset itself if there are none.
+
+        It stays in its files, where what the conditions make of it is decoded.
+        """
+        if not self.conditions.given:
+            return self
+        return replace(self, conditions=Conditions(), stream="files")
+
+    @property
+    def decoded(self) -> bool:
+        """Whether trainings read a file of decoded images."""
+        return self.stream == "decoded"
 
 
 def parse(identity: str, own: Collection[str] = ()) -> Identity:
@@ -318,7 +337,19 @@ def parse(identity: str, own: Collection[str] = ()) -> Identity:
     given = {key: options.pop(key) for key in CONDITIONS if key in options}
     conditions = Conditions(**given)
     _check_together(identity, conditions, options.get("val", DEFAULT_VAL) or source.has_val)
-    return Identity(base, source, **options, conditions=conditions)
+    parsed = Identity(base, source, **options, conditions=conditions)
+    if source is not OWN:
+        check_stream(parsed, streamed=source.streamed)
+    return parsed
+
+
+def check_stream(identity: Identity, *, streamed: bool) -> None:
+    """Raise UserError for `stream=decoded` of images that are read into memory, not `streamed`."""
+    if identity.decoded and not streamed:
+        own = f"; datasets.{identity.base} has no stream: true" * (identity.source is OWN)
+        raise UserError(
+            f"dataset {identity.name}: stream=decoded is for images that stay in their files{own}"
+        )
 
 
 def conditions_of(identity: str) -> Conditions:
@@ -347,6 +378,7 @@ def label(identity: Identity) -> str:
     details = [f"{size} pixels"] if size and identity.source is not OWN else []
     details += [f"{identity.train:,} training images"] if identity.train else []
     details += [_WORDS[key](value) for key, value in identity.conditions.given.items()]
+    details += ["decoded once"] if identity.decoded else []
     return f"{named} ({', '.join(details)})" if details else named
 
 
@@ -388,6 +420,12 @@ def _option(identity: str, key: str, text: str) -> Any:
         raise UserError(f"dataset {identity!r}: {key} is {allowed}, not {text!r}") from None
 
 
+def _stream(text: str) -> str:
+    if text not in get_args(Stream):
+        raise ValueError
+    return text
+
+
 def _share(text: str) -> float:
     """Return a number from 0 to under 1; ValueError for another."""
     share = float(text)
@@ -424,6 +462,7 @@ def _truth(text: str) -> bool:
 _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "train": (_count, "a number of samples"),
     "val": (_share, "a fraction in [0, 1)"),
+    "stream": (_stream, " or ".join(get_args(Stream))),
     "noise": (_share, "a share of the training samples in [0, 1)"),
     "asymmetric": (_share, "a share of the training samples in [0, 1)"),
     "imbalance": (_ratio, "smallest class over largest, in (0, 1]"),

@@ -24,6 +24,7 @@ class Facts:
     channels: int
     image_size: int
     streamed: bool = False
+    decoded: bool = False
 
 
 def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
@@ -35,7 +36,13 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
         return _of_npz(identity, Path(own["path"]))
     source = identity.source
     channels = 3 if source.colour else 1
-    kind = (len(source.class_shares), channels, source.image_size, source.streamed)
+    kind = (
+        len(source.class_shares),
+        channels,
+        source.image_size,
+        source.streamed,
+        identity.decoded,
+    )
     return Facts(*_splits(identity, source.counts, source.class_shares), *kind)
 
 

@@ -23,10 +23,16 @@ from medcoreset.datasets import (
     vision,
 )
 from medcoreset.datasets.canonical import SPLITS, Dataset, Images
-from medcoreset.datasets.catalog import DEFAULT_VAL, SOURCES, Identity, check_own_name, parse
+from medcoreset.datasets.catalog import (
+    DEFAULT_VAL,
+    SOURCES,
+    Identity,
+    check_own_name,
+    check_stream,
+    parse,
+)
 from medcoreset.datasets.download import DEFAULT_CACHE
 from medcoreset.datasets.splits import hold_out, subset
-from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 from medcoreset.identity import split
 
@@ -67,7 +73,7 @@ def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep")
 
     `policy` says what becomes of images that are there more than once, see `duplicates`.
     """
-    identity = _own_identity(name)
+    identity = _own_identity(name, streamed=False)
     return _own(npz.read(identity.base, file), identity, policy)
 
 
@@ -88,7 +94,7 @@ def read_own_folder(
     (`medcoreset.contents`). `policy` says what becomes of images that are there more than once, see
     `duplicates`.
     """
-    identity = _own_identity(name)
+    identity = _own_identity(name, streamed=stream)
     if image_size < 1:
         raise UserError(f"dataset {name}: image size {image_size}: one pixel is the least")
     colour = True if stream else None
@@ -107,7 +113,8 @@ def read_changed(name: str, clean: str | Path) -> Dataset:
     dataset = canonical.load(clean)
     if dataset.name != identity.clean.name:
         raise UserError(f"dataset {name}: {clean} is {dataset.name}, not {identity.clean.name}")
-    return conditions.applied(dataset, identity)
+    check_stream(identity, streamed=not isinstance(dataset.train_images, np.ndarray))
+    return _to_be_decoded(conditions.applied(dataset, identity), identity)
 
 
 def read_stand_in(
@@ -126,10 +133,10 @@ def read_stand_in(
     JPEGs of a streamed dataset are written below the folder `images`.
     """
     if file is not None:
-        identity = _own_identity(name)
+        identity = _own_identity(name, streamed=False)
         like = stand_in.Likeness.of_own(_finish(npz.read(identity.base, file), identity))
     elif root is not None:
-        identity = _own_identity(name)
+        identity = _own_identity(name, streamed=stream)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
         like = stand_in.Likeness.of_own(_finish(own, identity), streamed=stream)
     else:
@@ -137,7 +144,7 @@ def read_stand_in(
         like = stand_in.Likeness.of_source(identity)
     samples = conditions.clean_size(identity.conditions, like.class_counts, samples)
     made = stand_in.make(identity.clean.name, like, samples, Path(images))
-    return conditions.applied(made, identity)
+    return _to_be_decoded(conditions.applied(made, identity), identity)
 
 
 def _imagenet(data_dir: str | Path | None) -> Dataset:
@@ -164,10 +171,12 @@ def _imagenet(data_dir: str | Path | None) -> Dataset:
     return dataset
 
 
-def _own_identity(name: str) -> Identity:
+def _own_identity(name: str, *, streamed: bool) -> Identity:
     base, _ = split(name, "dataset")
     check_own_name(base)
-    return parse(name, own=[base])
+    identity = parse(name, own=[base])
+    check_stream(identity, streamed=streamed)
+    return identity
 
 
 def _own(
@@ -178,10 +187,10 @@ def _own(
         policy == "drop"
     ):  # beforehand, so that none can be held out of a training set with the other
         dataset = duplicates.handled(dataset if stream else _decoded(dataset), policy)
-        return conditions.applied(_finish(dataset, identity), identity)
+        return _to_be_decoded(conditions.applied(_finish(dataset, identity), identity), identity)
     dataset = _finish(dataset, identity)
     dataset = duplicates.handled(dataset if stream else _decoded(dataset), policy)
-    return conditions.applied(dataset, identity)
+    return _to_be_decoded(conditions.applied(dataset, identity), identity)
 
 
 def _decoded(dataset: Dataset) -> Dataset:
@@ -194,6 +203,7 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
     Of the identity, conditions do not count yet.
     """
     identity = identity.clean
+    _to_be_decoded(dataset, identity)
     parts = {"train": np.arange(len(dataset.train_labels))}
     if len(dataset.val_labels) == 0:
         parts["train"], parts["val"] = hold_out(
@@ -216,5 +226,12 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
     return replace(dataset, name=identity.name, **images, **labels)
 
 
+def _to_be_decoded(dataset: Dataset, identity: Identity) -> Dataset:
+    """Let the dataset say that its images are decoded once, if its identity does."""
+    if identity.decoded:
+        dataset.info["decoded"] = True
+    return dataset
+
+
 def _take(images: Images, indices: np.ndarray) -> Images:
-    return images.subset(indices) if isinstance(images, StreamedImages) else images[indices]
+    return images[indices] if isinstance(images, np.ndarray) else images.subset(indices)

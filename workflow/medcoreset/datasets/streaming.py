@@ -1,13 +1,15 @@
-"""Images that stay in their files: decoded when asked for, by worker processes where that pays.
+"""Images that stay on disk: read when asked for, by worker processes where that pays.
 
-For sets that do not fit in memory, such as ImageNet. A dataset then holds `StreamedImages` where it
+For sets that do not fit in memory, such as ImageNet. A dataset then holds `ImagesOnDisk` where it
 otherwise holds arrays; `load_batches` serves both, and is all that a training loop needs to know.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from PIL import Image
@@ -16,15 +18,63 @@ from medcoreset.datasets import pictures
 from medcoreset.errors import UserError
 
 Crop = Literal["center", "random"]
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
+
+
+class ImagesOnDisk(ABC):
+    """N images that are not in memory.
+
+    They behave as the uint8 array (N, image_size, image_size[, 3]) that they stand for: `len`,
+    `shape`, `dtype`, and indexing, which reads. `subset` picks without reading.
+    """
+
+    image_size: int
+    colour: bool
+
+    dtype = np.dtype(np.uint8)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def subset(self, indices: np.ndarray) -> Self:
+        """Return the images `indices`, still on disk."""
+
+    @abstractmethod
+    def image(self, index: int, random: np.random.Generator | None = None) -> np.ndarray:
+        """Return image `index`: its centre, or with `random` a crop of random size and aspect."""
+
+    @abstractmethod
+    def by_workers(self, crop: Crop) -> bool:
+        """Say whether it pays to have other processes make such crops."""
+
+    @abstractmethod
+    def read_ahead(self, indices: np.ndarray) -> None:
+        """Let the system read what the images `indices` are copied from, and do not wait for it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the array that this stands for."""
+        return (len(self), self.image_size, self.image_size, *((3,) if self.colour else ()))
+
+    def __getitem__(self, indices: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the images `indices` as uint8 (B, image_size, image_size[, 3]); an int, just one."""
+        if isinstance(indices, int | np.integer):
+            return self.image(int(indices))
+        chosen = np.arange(len(self))[indices]
+        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        for row, index in enumerate(chosen):
+            images[row] = self.image(int(index))
+        return images
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedImages:
+class StreamedImages(ImagesOnDisk):
     """N images in files: `paths` (N,) str under `root`, `file_bytes` (N,) int64 their sizes.
 
-    Behaves as the uint8 array (N, image_size, image_size[, 3]) that it stands for: `len`, `shape`,
-    `dtype`, and indexing, which decodes. `subset` picks without decoding. An image's shorter side is
-    resized to `resized_to` pixels, then its centre is cut out.
+    Reading decodes. An image's shorter side is resized to `resized_to` pixels, then its centre is
+    cut out.
     """
 
     root: Path
@@ -34,56 +84,49 @@ class StreamedImages:
     resized_to: int
     colour: bool = True
 
-    dtype = np.dtype(np.uint8)
-
     def __len__(self) -> int:
         return len(self.paths)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return the shape of the array that this stands for."""
-        return (len(self), self.image_size, self.image_size, *((3,) if self.colour else ()))
-
-    def subset(self, indices: np.ndarray) -> "StreamedImages":
+    def subset(self, indices: np.ndarray) -> Self:
         """Return the images `indices`, still in their files."""
-        return StreamedImages(
-            self.root,
-            self.paths[indices],
-            self.file_bytes[indices],
-            self.image_size,
-            self.resized_to,
-            self.colour,
-        )
+        picked = self.paths[indices], self.file_bytes[indices]
+        return type(self)(self.root, *picked, self.image_size, self.resized_to, self.colour)
 
-    def __getitem__(self, indices: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the images `indices` as uint8 (B, image_size, image_size[, 3]); an int, just one."""
-        if isinstance(indices, int | np.integer):
-            return self.decode(int(indices))
-        chosen = np.arange(len(self))[indices]
-        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for row, index in enumerate(chosen):
-            images[row] = self.decode(int(index))
-        return images
-
-    def decode(self, index: int, random: np.random.Generator | None = None) -> np.ndarray:
+    def image(self, index: int, random: np.random.Generator | None = None) -> np.ndarray:
         """Return image `index`: its centre, or with `random` a crop of random size and aspect.
 
-        The random crop covers 8–100 % of the area at an aspect ratio of 3/4–4/3 (Szegedy et al.,
-        Going deeper with convolutions, 2015). Raises UserError for a file that `pictures.read` refuses.
+        The random crop is `random_box`'s. Raises UserError for a file that `pictures.read` refuses.
         """
+        if random is None:
+            return self.centre(self.picture(index, reduced=True))
+        picture = self.picture(index)
+        return self._resized(picture, random_box(picture.size, random))
+
+    def by_workers(self, crop: Crop) -> bool:
+        """Say that it pays to have other processes decode, whatever the crop."""
+        return True
+
+    def read_ahead(self, indices: np.ndarray) -> None:
+        """Do nothing: what is decoded is not copied."""
+
+    def picture(self, index: int, *, reduced: bool = False) -> Image.Image:
+        """Return picture `index` as its file holds it; `reduced`, perhaps smaller, see `pictures`."""
         path = self.root / str(self.paths[index])
         # A JPEG is decoded no larger than needed, which is several times faster.
-        least = self.resized_to if self.colour and random is None else None
-        image = pictures.read(path, path, colour=self.colour, at_least=least)
-        box = _center_box(image.size, self.image_size / self.resized_to)
-        if random is not None:
-            box = _random_box(image.size, random)
+        least = self.resized_to if self.colour and reduced else None
+        return pictures.read(path, path, colour=self.colour, at_least=least)
+
+    def centre(self, picture: Image.Image) -> np.ndarray:
+        """Return the centre of a picture, uint8 (image_size, image_size[, 3])."""
+        return self._resized(picture, center_box(picture.size, self.image_size / self.resized_to))
+
+    def _resized(self, picture: Image.Image, box: Box) -> np.ndarray:
         size = (self.image_size, self.image_size)
-        return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
+        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box))
 
 
 def load_batches(
-    images: np.ndarray | StreamedImages,
+    images: np.ndarray | ImagesOnDisk,
     batches: Sequence[np.ndarray],
     *,
     workers: int = 0,
@@ -92,40 +135,42 @@ def load_batches(
 ) -> Iterator[np.ndarray]:
     """Yield the images of each of `batches`, which are arrays of indices, in that order.
 
-    Each is uint8 (B, size, size[, 3]). Images in memory are indexed. Streamed ones are decoded by
-    `workers` processes (0: by this one), which work ahead; `crop="random"` cuts out random crops that
-    depend on `seed` and the image's index alone, not on the number of workers: give each epoch its
-    own seed (`seeding.stream_seed`). Raises UserError if a file cannot be decoded.
+    Each is uint8 (B, size, size[, 3]). Images in memory are indexed, and so is what is no work to
+    read; else `workers` processes (0: this one) read ahead. `crop="random"` cuts out random crops
+    that depend on `seed` and the image's index alone, not on the number of workers: give each epoch
+    its own seed (`seeding.stream_seed`). Raises UserError if a file cannot be decoded.
     """
-    if not isinstance(images, StreamedImages):
-        for batch in batches:
+    if isinstance(images, np.ndarray) or not images.by_workers(crop):
+        for batch, following in zip_longest(batches, batches[1:]):
+            if following is not None and not isinstance(images, np.ndarray):
+                images.read_ahead(following)
             yield images[batch]
         return
     from torch.utils.data import DataLoader
 
     loader = DataLoader(
-        _Decoder(images, seed if crop == "random" else None),
+        _Reader(images, seed if crop == "random" else None),
         sampler=batches,
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
     )
-    for decoded in loader:
-        if isinstance(decoded, UserError):
-            raise decoded
-        yield decoded
+    for found in loader:
+        if isinstance(found, UserError):
+            raise found
+        yield found
 
 
 @dataclass(frozen=True)
-class _Decoder:
+class _Reader:
     """What a worker does: a batch of indices becomes an array of images."""
 
-    images: StreamedImages
+    images: ImagesOnDisk
     seed: int | None
 
     def __getitem__(self, batch: np.ndarray) -> np.ndarray | UserError:
         try:
-            return np.stack([self.images.decode(int(i), self._random(int(i))) for i in batch])
+            return np.stack([self.images.image(int(i), self._random(int(i))) for i in batch])
         except UserError as error:
             return error  # raised in a worker, it would come back wrapped in a traceback
 
@@ -137,18 +182,20 @@ def _unchanged(batch: np.ndarray) -> np.ndarray:
     return batch
 
 
-def _center_box(size: tuple[int, int], share: float) -> tuple[float, float, float, float]:
-    """Return the box (left, top, right, bottom) of the central square, `share` of the shorter side."""
+def center_box(size: tuple[int, int], share: float) -> Box:
+    """Return the box of the central square of a picture, `share` of its shorter side."""
     width, height = size
     side = min(size) * share
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side
 
 
-def _random_box(
-    size: tuple[int, int], random: np.random.Generator
-) -> tuple[float, float, float, float]:
-    """Return a random box that fits, or after ten that do not, the largest central square."""
+def random_box(size: tuple[int, int], random: np.random.Generator) -> Box:
+    """Return a random box that fits, or after ten that do not, the largest central square.
+
+    It covers 8–100 % of the area at an aspect ratio of 3/4–4/3 (Szegedy et al., Going deeper with
+    convolutions, 2015).
+    """
     width, height = size
     for _ in range(10):
         area = width * height * random.uniform(0.08, 1.0)
@@ -158,4 +205,4 @@ def _random_box(
             left = random.uniform(0, width - box_width)
             top = random.uniform(0, height - box_height)
             return left, top, left + box_width, top + box_height
-    return _center_box(size, 1.0)
+    return center_box(size, 1.0)

@@ -496,6 +496,10 @@ class Study:
         """Return what the configuration says of a dataset, if it is the user's own."""
         return self.config["datasets"].get(self.base(dataset))
 
+    def is_decoded(self, dataset: str) -> bool:
+        """Say whether the images of a dataset are decoded once."""
+        return catalog.parse(dataset, self.config["datasets"]).decoded
+
     def has_val(self, dataset: str) -> bool:
         """Say whether a dataset will have a validation split, its source's or a held-out one.
 

@@ -27,6 +27,7 @@ def check_split(name: str, own: dict[str, Any]) -> None:
     """Raise a UserError for a dataset whose options its source cannot give, as far as it is known."""
     identity = catalog.parse(name, own)
     if identity.base in own:
+        catalog.check_stream(identity, streamed=own[identity.base].get("stream", False))
         return
     whole = facts.of(replace(identity.clean, train=None), None)
     held_out = 0 if identity.source.has_val else whole.val

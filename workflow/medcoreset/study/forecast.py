@@ -31,6 +31,8 @@ DEVICES = ROOT / "config" / "devices.csv"
 """Measured devices, by the images per second that they train the reference network on."""
 REFERENCE = ("resnet18", 3, 28, "auto")
 """Network, channels, image size and precision by which devices are compared."""
+DECODED = (256 / 224) ** 2 * 4 / 3
+"""Pixels of a training picture of ImageNet that is stored decoded, in those of its centre."""
 STATISTICS_BYTES = 22
 """Bytes of the recorded statistics per sample and epoch: five float32 and two flags."""
 
@@ -76,7 +78,7 @@ class Forecast:
 
     def disk_gb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
         """Return what the results and the canonical datasets take on the disk."""
-        images = sum(map(_image_bytes, self.datasets.values()))
+        images = sum(_image_bytes(each) + _decoded_bytes(each) for each in self.datasets.values())
         features = sum(4 * work.featured * speeds[work.speed]["features"] for work in self.work)
         return (images + features + sum(work.bytes for work in self.work)) / 1e9
 
@@ -239,6 +241,12 @@ def _has(data_dir: str | None, base: str) -> bool:
 def _image_bytes(known: Facts) -> int:
     """Return the size of a dataset's images as arrays; streamed ones stay in their files."""
     images = 0 if known.streamed else known.train + known.val + known.test
+    return images * known.channels * known.image_size**2
+
+
+def _decoded_bytes(known: Facts) -> float:
+    """Return the size of the file of a dataset's decoded images, about, if it has one."""
+    images = known.decoded * (known.train * DECODED + known.val + known.test)
     return images * known.channels * known.image_size**2
 
 

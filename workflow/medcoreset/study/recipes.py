@@ -96,6 +96,8 @@ class Recipes:
             about["samples"] = self.study.stand_in_samples(name)
         elif own is not None:
             about["contents"] = self._inputs.contents(name)
+        if self.study.is_decoded(name):
+            about["decoding"] = code_of(PACKAGE / "datasets" / "decoding.py")
         return _recipe("dataset", (), name=name, code=self._inputs.code(name), **about)
 
     @_once(*SURROGATE)

@@ -20,6 +20,7 @@ from medcoreset.seeding import parse_seeds
 from medcoreset.study.configuration import Experiment, Study
 
 DATASET = "data/{dataset}.npz"
+DECODED = "data/{dataset}/index.npz"
 SURROGATE = "surrogates/{dataset}/{protocol}/{surrogate}"
 EVIDENCE = "evidence/{dataset}/{protocol}/{surrogate}/{variant}"
 SCORES = "scores/{dataset}/{protocol}/{surrogate}/{variant}.npz"
@@ -208,11 +209,17 @@ def trainings(run: Any) -> int:
     return int(identity.split(run.trainings, "trainings")[1].get("trainings", 1))
 
 
+def decoded(study: Study, dataset: str) -> list[str]:
+    """Return the index of a dataset's decoded images, by which they are known to be whole, if any."""
+    return [study.path(DECODED).format(dataset=dataset)] if study.is_decoded(dataset) else []
+
+
 def outputs(study: Study, experiment: Experiment) -> set[str]:
     """Return one output of every job that an experiment needs."""
     place_of = {"experiment": experiment.name}
     datasets = {*experiment["datasets"], *map(study.clean, experiment["datasets"])}
     found = {study.path(DATASET).format(dataset=name) for name in datasets}
+    found |= {path for name in experiment["datasets"] for path in decoded(study, name)}
     found |= {path(study, SURROGATE, place) for place in every_surrogate(study, experiment)}
     found.add(study.path(PLAN).format(**place_of, digest=""))
     for run in runs(study, experiment):
@@ -288,7 +295,8 @@ def figure_inputs(study: Study, experiment: Experiment, figure: str) -> list[str
     wanted: list[str] = []
     for place in filter(partial(shown, experiment), surrogates(study, experiment)):
         if "sources" in needs:
-            wanted += [path(study, DATASET, place), evidence_of(study, place)]
+            wanted += [path(study, DATASET, place), *decoded(study, place.dataset)]
+            wanted.append(evidence_of(study, place))
         if "windows" in needs:
             wanted.append(path(study, WINDOWS, place))
     for run in runs(study, experiment):

@@ -1,7 +1,7 @@
 """Images resident on the device as uint8; batches are index arithmetic, transforms run there too.
 
-Streamed images, of datasets that do not fit in memory, are decoded batch by batch, ahead of the
-training step, and go through the same transforms.
+Images on disk, of datasets that do not fit in memory, are read batch by batch, ahead of the training
+step, and go through the same transforms.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import torch
 
 from medcoreset import seeding
 from medcoreset.datasets.canonical import Dataset
-from medcoreset.datasets.streaming import StreamedImages, load_batches
+from medcoreset.datasets.streaming import ImagesOnDisk, load_batches
 from medcoreset.training.augmentation import PADDING, check_augmentation, check_channels
 from medcoreset.training.options import TrainingOptions
 
@@ -39,7 +39,7 @@ class Split:
     network sees. Streamed images are decoded by `workers` processes.
     """
 
-    images: torch.Tensor | StreamedImages
+    images: torch.Tensor | ImagesOnDisk
     labels: torch.Tensor
     scale: torch.Tensor
     shift: torch.Tensor
@@ -69,7 +69,7 @@ class Split:
         without it their centres are cut out.
         """
         crops = crops or [None] * len(batches)
-        if isinstance(self.images, StreamedImages):
+        if isinstance(self.images, ImagesOnDisk):
             # One copy from the device, for each would wait until its work is done.
             numbers = torch.cat(list(batches)).cpu().numpy()
             decoded = load_batches(
@@ -139,13 +139,13 @@ def resident(
     """
     channels = options.channels or dataset.channels
     check_channels(dataset.name, dataset.channels, options)
-    streamed = isinstance(dataset.train_images, StreamedImages)
+    streamed = isinstance(dataset.train_images, ImagesOnDisk)
     check_augmentation(dataset.name, dataset.image_size, options, streamed=streamed)
     scale, shift = _normalization(dataset, options)
 
-    def split(images: np.ndarray | StreamedImages, labels: np.ndarray) -> Split:
+    def split(images: np.ndarray | ImagesOnDisk, labels: np.ndarray) -> Split:
         return Split(
-            images if isinstance(images, StreamedImages) else _on_device(images, device),
+            images if isinstance(images, ImagesOnDisk) else _on_device(images, device),
             torch.from_numpy(np.array(labels, np.int64)).to(device),
             torch.from_numpy(scale).to(device),
             torch.from_numpy(shift).to(device),
@@ -208,7 +208,7 @@ def _pixel_shares(dataset: Dataset) -> np.ndarray:
     sample is decoded, always the same one.
     """
     images = dataset.train_images
-    if isinstance(images, StreamedImages):
+    if isinstance(images, ImagesOnDisk):
         chosen = np.random.default_rng(0).permutation(len(images))[:STREAMED_SAMPLE]
         images = images[np.sort(chosen)]
     pixels = images.reshape(-1, dataset.channels)
