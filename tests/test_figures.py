@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from medcoreset import methods
 from medcoreset.analysis import aggregate, comparison, published
 from medcoreset.commands.figure import command
+from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import (
@@ -26,6 +27,8 @@ from medcoreset.figures import (
     accuracy_over_rate,
     cost,
     critical_difference,
+    data_map,
+    detection,
     eva_figure6,
     gallery,
     panels,
@@ -350,6 +353,76 @@ def test_costs_are_shown_beside_the_full_training(plans, tmp_path):
     np.testing.assert_allclose(lines[0].get_xdata(), 10 * np.array(RATES) + 1)
     (full,) = (line for line in axes[0].lines if line.get_label() == "Full training")
     np.testing.assert_allclose(full.get_xdata(), 11)
+
+
+def test_accuracy_over_condition_shows_the_table(plans):
+    figure = drawn("accuracy_over_condition", plans)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        f"({letter}) Digits, coresets of {rate} %"
+        for letter, rate in zip("abc", (5, 10, 30), strict=True)
+    ]
+    table = aggregate.read_table(plans["accuracy_over_condition"][1])
+    rows = table[(table["metric"] == "accuracy") & (table["method"] == "eva")]
+    lines = {line.get_label(): line for line in figure.axes[1].lines}
+    at_ten = rows[rows["rate"] == 0.1].set_index("dataset")["mean"]
+    np.testing.assert_allclose(lines["EVA"].get_xdata(), [10, 40])
+    names = ["digits+noise=0.1", "digits+noise=0.4"]
+    np.testing.assert_allclose(lines["EVA"].get_ydata(), at_ten[names])
+    assert len(lines["Full"].get_xdata()) == 2
+
+
+def test_detections_are_of_the_order_in_which_samples_are_kept(plans, tmp_path):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    draw("detection", plans, tmp_path / "detection")
+    numbers = pd.read_csv(tmp_path / "detection.csv").set_index(["dataset", "method"])
+    plan = Plan.read(plans["detection"][0])
+    assert len(numbers) == 2 * 3
+    for entry in plan.rankings:
+        wrong = canonical.load(plan.datasets[entry.dataset].path).corrupted
+        scores = np.load(entry.path)["scores"] * (-1 if entry.method == "aum" else 1)
+        row = numbers.loc[(entry.dataset, entry.method)]
+        assert row["auroc"] == pytest.approx(100 * roc_auc_score(wrong, scores), abs=1e-5)
+        precision = average_precision_score(wrong, scores)
+        assert row["average_precision"] == pytest.approx(100 * precision, abs=1e-5)
+        assert row["wrong"] == pytest.approx(100 * wrong.mean())
+    with style.context():
+        axes = detection.draw(plan, numbers).axes
+    (dashed,) = (line for line in axes[1].lines if line.get_color() == "0.4")
+    np.testing.assert_allclose(dashed.get_ydata(), 40, atol=0.1)
+    curve = next(line for line in axes[1].lines if line.get_label() == "EL2N")
+    assert curve.get_xdata()[-1] == 100
+    assert curve.get_ydata().max() <= 100
+
+
+def test_a_data_map_has_the_coresets_where_they_are(plans):
+    plan = Plan.read(plans["data_map"][0])
+    evidence = Evidence.load(plan.sources[0].path)
+    places = data_map.data_map(evidence)
+    seen, target = evidence["seen"], np.where(evidence["seen"], evidence["target_prob"], np.nan)
+    np.testing.assert_allclose(places["confidence"], np.nanmean(target, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(places["variability"], np.nanstd(target, axis=0), rtol=1e-4)
+    right = np.where(seen, evidence["correct"], np.nan)
+    np.testing.assert_allclose(places["correctness"], np.nanmean(right, axis=0), rtol=1e-5)
+    with style.context():
+        axes = data_map.draw(plan).axes
+    wrong = canonical.load(plan.datasets["digits+noise=0.1"].path).corrupted
+    run = next(r for r in plan.runs if (r.method, r.rate) == ("el2n", RATES[0]))
+    indices = np.load(Path(run.coresets, "seed0.npz"))["indices"]
+    title = f"(c) EL2N\n{100 * wrong[indices].mean():.0f} % wrong labels"
+    assert axes[2].get_title(loc="left") == title
+    pale, dots, crosses = (part.get_offsets().data for part in axes[2].collections)
+    shown = {tuple(point) for part in (dots, crosses) for point in np.round(part, 6).tolist()}
+    expected = places.iloc[indices][["variability", "confidence"]].to_numpy()
+    assert shown == {tuple(point) for point in np.round(expected, 6).tolist()}
+    assert len(crosses) == wrong[indices].sum()
+    assert len(pale) == len(wrong) - len(indices)
+
+
+def test_figures_of_conditions_need_them(plans, tmp_path):
+    for figure in ("accuracy_over_condition", "detection"):
+        with pytest.raises(UserError, match=f"figure {figure}: experiment 'small_study' has no"):
+            draw(figure, {figure: plans["accuracy_over_rate"]}, tmp_path / figure)
 
 
 def test_pairs_of_images_are_of_the_classes_that_are_named(plans, tmp_path):

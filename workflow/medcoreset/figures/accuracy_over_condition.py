@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from textwrap import fill
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,6 +22,8 @@ AXES = {
     "duplicates": ("copies in the training set (%)", "accuracy"),
 }
 """Condition → the name of its axis, and the metric that is drawn over it."""
+CHARACTERS = 96
+"""Of the titles of panels side by side."""
 
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
@@ -38,7 +41,7 @@ def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     figure, axes = style.grid(-(-len(every) // columns), columns, height=height, wide=many)
     for ax, (series, block, rate, heading) in zip(axes.flat, every, strict=False):
         _panel(ax, plan, series, block, rate)
-        ax.set_title(heading)
+        ax.set_title("\n".join(fill(line, CHARACTERS // columns) for line in heading.split("\n")))
         ax.set_xlabel(AXES[series.condition][0])
         name = METRICS[block.metric][0] or "Accuracy"
         ax.set_ylabel(f"{name.lower()} (%)")
@@ -56,7 +59,12 @@ def _panels(plan: Plan, table: pd.DataFrame) -> Iterator[tuple[Series, Block, fl
             part = replace(block, rows=rows)
             for rate in plan.rates:
                 heading, *rest = panels.title(plan, part, series.label).split("\n")
-                yield series, part, rate, "\n".join([f"{heading}, {percent(rate)} %", *rest])
+                yield (
+                    series,
+                    part,
+                    rate,
+                    "\n".join([f"{heading}, coresets of {percent(rate)} %", *rest]),
+                )
 
 
 def _panel(ax: Axes, plan: Plan, series: Series, block: Block, rate: float) -> None:

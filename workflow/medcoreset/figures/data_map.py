@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from medcoreset.selection.coreset import read_coreset
 SHOWN = 2000
 """Samples of a panel, drawn by lot: more hide each other."""
 COLORS = "viridis"
-ALL = "training set"
+ALL = "Training set"
+CHARACTERS = 26
+"""Of a line of a dataset's name, which stands beside its row."""
 
 
 def draw(plan: Plan) -> Figure:
@@ -40,7 +43,7 @@ def draw(plan: Plan) -> Figure:
     rows = {place: _coresets(plan, source) for place, source in every.items()}
     columns = 1 + max(map(len, rows.values()))
     width = style.PAGE / columns
-    figure, axes = style.grid(len(rows), columns, height=width + 0.45, wide=True)
+    figure, axes = style.grid(len(rows), columns, height=width + 0.5, wide=True)
     for line, (place, chosen) in zip(axes, rows.items(), strict=True):
         for run in chosen.values():
             check(run, read_json(run.metrics, "the metrics of a run"))
@@ -103,21 +106,26 @@ def _row(line: np.ndarray, plan: Plan, source: Part, chosen: dict[str, Reported]
     everything = np.zeros(len(places), bool)
     everything[order[:SHOWN]] = True
     _panel(line[0], places, everything, ~everything & everything, wrong)
-    head = "\n".join(parts.heading(plan, source, plan.sources))
-    line[0].set_title(f"{ALL}")
+    lines = parts.heading(plan, source, plan.sources)
+    head = "\n".join(fill(text, CHARACTERS) for text in lines)
+    line[0].set_title(_title(ALL, wrong, np.ones(len(wrong), bool)))
     line[0].set_ylabel(f"{head}\nconfidence")
     for ax, (method, run) in zip(line[1:], chosen.items(), strict=False):
         seed = min(run.seeds)
         indices = read_coreset(Path(run.coresets, f"seed{seed}.npz")).indices
         inside = np.zeros(len(places), bool)
         inside[indices] = True
-        share = f", {100 * wrong[inside].mean():.0f} % wrong" if wrong.any() else ""
         few = np.zeros(len(places), bool)
         few[[i for i in order if inside[i]][:SHOWN]] = True
         _panel(ax, places, few, everything & ~inside, wrong)
-        ax.set_title(f"{plan.methods[method]}{share}")
+        ax.set_title(_title(plan.methods[method], wrong, inside))
     for ax in line[1 + len(chosen) :]:
         ax.set_visible(False)
+
+
+def _title(name: str, wrong: np.ndarray, inside: np.ndarray) -> str:
+    """Return a panel's name, and of labels that were made wrong the share of them that it has."""
+    return f"{name}\n{100 * wrong[inside].mean():.0f} % wrong labels" if wrong.any() else name
 
 
 def _panel(

@@ -1,5 +1,7 @@
 """How well the rankings of methods find wrong labels: precision over recall."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +15,8 @@ from medcoreset.reporting.metrics import detections
 
 POINTS = 200
 """Recalls at which a curve is drawn."""
+CHARACTERS = 96
+"""Of the titles of panels side by side."""
 LEAST = 10
 """Samples from which on precision is drawn: of fewer it jumps."""
 
@@ -38,7 +42,8 @@ def draw(plan: Plan, numbers: pd.DataFrame) -> Figure:
     every = [each.entry for group in groups.values() for each in group.values()]
     for ax, group in zip(axes.flat, groups.values(), strict=False):
         _panel(ax, plan, group)
-        ax.set_title("\n".join(parts.heading(plan, next(iter(group.values())).entry, every)))
+        lines = parts.heading(plan, next(iter(group.values())).entry, every)
+        ax.set_title("\n".join(fill(line, CHARACTERS // columns) for line in lines))
     for ax in axes.flat[len(groups) :]:
         ax.set_visible(False)
     for ax in axes[:, 0]:

@@ -38,6 +38,8 @@ ITERATIONS = 50
 """Optimiser steps of a training whose length is given in them."""
 EVALUATE_EVERY = 10
 """Iterations between evaluations, so that some come before the last epoch."""
+LEAST = 2
+"""Epochs of a surrogate, unless the study has fewer: methods look at what changes between epochs."""
 WINDOW = 2
 """Epochs of which a variance can be taken: the least that a length of several is made."""
 BUDGET = 2
@@ -233,7 +235,8 @@ def _lengths(every: list[int]) -> dict[int, int]:
     """Return what different lengths of surrogates become: different ones, in the same order."""
     longest, shorter, last = max(every, default=0), {}, -1
     for epochs in sorted(set(every)):
-        last = shorter[epochs] = max(last + 1, epochs * min(longest, EPOCHS) // max(longest, 1))
+        scaled_down = epochs * min(longest, EPOCHS) // max(longest, 1)
+        last = shorter[epochs] = max(last + 1, scaled_down, min(epochs, LEAST))
     return shorter
 
 
