@@ -17,7 +17,8 @@ class Plan:
     """The batches of a training on `samples` samples.
 
     `batches` are the (start, stop) positions in an epoch's order; `epochs` counts a last, partial
-    epoch; `iterations` are the optimiser steps of the whole training.
+    epoch; `iterations` are the optimiser steps of the whole training. They are the same where the
+    epochs have other numbers of samples, of which there then are more or fewer.
     """
 
     samples: int
@@ -26,13 +27,24 @@ class Plan:
     iterations: int
     evaluate_every: int
 
-    def batches_of(self, epoch: int) -> tuple[tuple[int, int], ...]:
-        """Return the batches of a 0-based epoch; the last one may stop short."""
-        return self.batches[: self.iterations - epoch * len(self.batches)]
+    def batches_of(self, done: int, samples: int) -> tuple[tuple[int, int], ...]:
+        """Return the batches of an epoch of `samples` after `done` iterations; the last may stop short.
 
-    def evaluates_after(self, epoch: int) -> bool:
-        """Say whether the 0-based `epoch` ends with an evaluation; the last one always does."""
-        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.epochs
+        Those of another number than the plan's are near-equal, and no larger than the plan's largest.
+        """
+        batches = self.batches
+        if samples != self.samples:
+            largest = max(stop - start for start, stop in batches)
+            batches = _spans(_equal(samples, math.ceil(samples / largest)))
+        return batches[: self.iterations - done]
+
+    def evaluates(self, before: int, after: int) -> bool:
+        """Say whether an epoch between these numbers of iterations ends with an evaluation.
+
+        The last one always does.
+        """
+        every = self.evaluate_every * len(self.batches)
+        return after // every > before // every or after == self.iterations
 
 
 def plan(samples: int, options: TrainingOptions) -> Plan:
@@ -41,18 +53,17 @@ def plan(samples: int, options: TrainingOptions) -> Plan:
         raise UserError(
             f"a coreset of {samples} sample cannot be trained on; at least 2 are needed"
         )
-    stops = list(accumulate(_sizes(samples, options)))
-    starts = [0, *stops[:-1]]
+    batches = _spans(_sizes(samples, options))
     if options.length == "epochs":
-        epochs, iterations = options.epochs, options.epochs * len(starts)
+        epochs, iterations = options.epochs, options.epochs * len(batches)
     else:
-        epochs, iterations = math.ceil(options.iterations / len(starts)), options.iterations
+        epochs, iterations = math.ceil(options.iterations / len(batches)), options.iterations
     return Plan(
         samples=samples,
-        batches=tuple(zip(starts, stops, strict=True)),
+        batches=batches,
         epochs=epochs,
         iterations=iterations,
-        evaluate_every=max(1, options.evaluate_every // len(starts)),
+        evaluate_every=max(1, options.evaluate_every // len(batches)),
     )
 
 
@@ -68,8 +79,7 @@ def _sizes(samples: int, options: TrainingOptions) -> list[int]:
     if options.last_batch == "even":
         count = max(math.ceil(samples / options.batch_size), options.min_batches)
         count = max(1, min(count, samples // SMALLEST_BATCH))
-        size, larger = divmod(samples, count)
-        return [size + 1] * larger + [size] * (count - larger)
+        return _equal(samples, count)
     small = max(SMALLEST_BATCH, samples // options.min_batches)
     size = min(options.batch_size, samples, small)
     sizes, left = [size] * (samples // size), samples % size
@@ -78,6 +88,17 @@ def _sizes(samples: int, options: TrainingOptions) -> list[int]:
     elif options.last_batch == "keep" and left:
         sizes.append(left)
     return sizes
+
+
+def _equal(samples: int, count: int) -> list[int]:
+    size, larger = divmod(samples, count)
+    return [size + 1] * larger + [size] * (count - larger)
+
+
+def _spans(sizes: list[int]) -> tuple[tuple[int, int], ...]:
+    """Return where batches of these sizes, one after the other, start and stop."""
+    stops = list(accumulate(sizes))
+    return tuple(zip([0, *stops[:-1]], stops, strict=True))
 
 
 def learning_rate(iteration: int, iterations: int, options: TrainingOptions) -> float:
