@@ -211,6 +211,15 @@ def test_infobatch_keeps_all_before_anything_is_known_and_in_the_end():
     assert any(infobatch([1.0, 2.0, 3.0, 6.0], 0.874, draw) != everything for draw in range(9))
 
 
+def test_a_network_is_never_trained_on_one_sample():
+    draw = redraw("infobatch", ratio=0.9)
+    losses = np.array([0.0, 0.0, 5.0])
+    for epoch in range(20):
+        indices, weights = draw(np.zeros(3, int), 0, Progressed(epoch, 0.5, losses))
+        assert len(indices) >= 2
+        assert weights is None or (weights > 1).any()
+
+
 @pytest.mark.trains
 def test_infobatch_trains_by_the_losses_that_samples_had_last(tmp_path, monkeypatch):
     from medcoreset.training.loop import Training

@@ -117,7 +117,8 @@ def test_epochs_of_any_size_have_the_steps_and_the_batches_of_the_plan(
     assert sum(map(len, laid_out)) == found.iterations
     for size, batches in zip(cycle(epochs_of), laid_out, strict=False):
         lengths = [stop - start for start, stop in batches]
-        assert max(lengths) <= largest
+        assert max(lengths) <= max(largest, 31)
+        assert min(lengths) >= min(size, largest, 16)
         if batches is not laid_out[-1]:
             assert batches[-1][1] == size or size == samples
     assert found.evaluates(found.iterations - 1, found.iterations)

@@ -226,7 +226,7 @@ def pruning(
     """Register `prune(losses (N,), share, rng, *, options) -> Picks`.
 
     It is called before every epoch of a training of which `share` is done, with the losses that the
-    samples had when they were last trained on, 0 before. It picks any number of samples, at least 2,
+    samples had when they were last trained on, 0 before. It picks any number of samples,
     and their weights, which the loss is multiplied by.
     """
 

@@ -50,7 +50,8 @@ class Redraw:
         if self.method.prune is not None:
             rng = generator(seed, "redraw", epoch)
             picks = self.method.prune(losses, share, rng, **self.method.picking(self.options))
-            return picks.indices, picks.weights
+            # Batch normalisation cannot train on one sample.
+            return (np.arange(len(labels)), None) if len(picks.indices) < 2 else picks[:2]
         evidence, size = Evidence({"labels": labels}), self._budget(labels)
         how = {"seed": seed, "options": self.options, "epoch": epoch}
         found = select(self.method, evidence, size, balance=self._balance, **how)

@@ -30,12 +30,14 @@ class Plan:
     def batches_of(self, done: int, samples: int) -> tuple[tuple[int, int], ...]:
         """Return the batches of an epoch of `samples` after `done` iterations; the last may stop short.
 
-        Those of another number than the plan's are near-equal, and no larger than the plan's largest.
+        Those of another number than the plan's are near-equal, and no larger than the plan's largest,
+        unless they had under `SMALLEST_BATCH` samples and fewer than that one.
         """
         batches = self.batches
         if samples != self.samples:
             largest = max(stop - start for start, stop in batches)
-            batches = _spans(_equal(samples, math.ceil(samples / largest)))
+            most = samples // min(largest, SMALLEST_BATCH)
+            batches = _spans(_equal(samples, max(1, min(math.ceil(samples / largest), most))))
         return batches[: self.iterations - done]
 
     def evaluates(self, before: int, after: int) -> bool:
