@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -39,7 +40,9 @@ def elsewhere() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("balance", ["class", "global"])
-@pytest.mark.parametrize("method", methods.METHODS.values(), ids=list(methods.METHODS))
+@pytest.mark.parametrize(
+    "method", [each for each in methods.METHODS.values() if each.selects], ids=attrgetter("name")
+)
 def test_selections_do_not_depend_on_the_device(method, balance, away):
     # Made of features and outputs, from which the most is computed.
     arrays = arrays_of(ways(method)[-1], 90) | {"preselected": np.array([5, 9])}

@@ -23,7 +23,9 @@ from medcoreset.selection.budget import class_budgets
 from medcoreset.selection.select import Selection, select
 from tests.any_evidence import arrays_of, evidence_of, needed, taken, ways
 
-every_method = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+registered = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+EVERY = [method for method in METHODS.values() if method.selects]
+every_method = pytest.mark.parametrize("method", EVERY, ids=[method.name for method in EVERY])
 either_balance = pytest.mark.parametrize("balance", ["class", "global"])
 
 
@@ -65,7 +67,7 @@ def of_each_class(evidence: Evidence) -> np.ndarray:
 # --- what a method says of itself
 
 
-@every_method
+@registered
 def test_it_says_what_it_is(method):
     assert method.source.stem == method.name
     assert re.fullmatch(r"[A-Z].*\.", method.summary)
@@ -102,7 +104,7 @@ def right_values(option: Option) -> Iterator[object]:
             yield None
 
 
-@every_method
+@registered
 def test_values_that_are_not_allowed_are_refused_in_one_line(method):
     for name, option in method.options.items():
         for value in wrong_values(option):

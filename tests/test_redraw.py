@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch.nn.functional import cross_entropy
 
 from medcoreset import methods
 from medcoreset.errors import UserError
@@ -16,11 +18,13 @@ from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
 from medcoreset.selection.redraw import Redraw
 from medcoreset.selection.select import select
+from medcoreset.training.draw import Progressed
 from medcoreset.training.run import train_coresets
 from tests.conftest import STUDY
 from tests.training_cases import content, coresets, digits, job
 
-DYNAMIC = [method for method in methods.METHODS.values() if method.dynamic]
+DYNAMIC = [each for each in methods.METHODS.values() if each.dynamic and each.selects]
+PRUNING = [each for each in methods.METHODS.values() if not each.selects]
 every_one = pytest.mark.parametrize("method", DYNAMIC, ids=[each.name for each in DYNAMIC])
 LABELS = np.repeat(np.arange(4), (37, 11, 30, 22))
 
@@ -30,7 +34,14 @@ def epochs_of(name: str, rate: float, epochs: int, **how) -> list[np.ndarray]:
     method = methods.get(name)
     options = method.parse_options(how.pop("options", {}))
     draw = Redraw(method, options, rate, **how)
-    return [draw(LABELS, 7, epoch) for epoch in range(epochs)]
+    return [drawn(draw, epoch) for epoch in range(epochs)]
+
+
+def drawn(draw: Redraw, epoch: int, seed: int = 7, labels: np.ndarray = LABELS) -> np.ndarray:
+    """Return the samples that are drawn whatever their losses are."""
+    indices, weights = draw(labels, seed, Progressed(epoch, 0.5, np.zeros(len(labels))))
+    assert weights is None
+    return indices
 
 
 @every_one
@@ -53,8 +64,8 @@ def test_an_epoch_is_the_same_whichever_came_before(method):
     forwards = epochs_of(method.name, 0.3, 6)
     draw = Redraw(method, method.defaults(), 0.3)
     for epoch in reversed(range(6)):
-        np.testing.assert_array_equal(draw(LABELS, 7, epoch), forwards[epoch])
-    assert set(draw(LABELS, 8, 0)) != set(forwards[0])
+        np.testing.assert_array_equal(drawn(draw, epoch), forwards[epoch])
+    assert set(drawn(draw, 0, seed=8)) != set(forwards[0])
 
 
 @every_one
@@ -139,7 +150,7 @@ def test_a_training_sees_the_samples_of_each_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr(Training, "_train_step", watched)
     dataset, draw = digits(train=130, held_out=40), redraw(rate=0.3)
     train_coresets(dataclasses.replace(job(tmp_path, dataset, epochs=4), draw=draw), [3], None)
-    assert seen == [set(draw(dataset.train_labels, 3, epoch).tolist()) for epoch in range(4)]
+    assert seen == [set(drawn(draw, epoch, 3, dataset.train_labels).tolist()) for epoch in range(4)]
 
 
 @pytest.mark.trains
@@ -152,6 +163,103 @@ def test_what_is_drawn_otherwise_is_another_training(tmp_path):
     assert content(one.out)["predictions.npz"] != before["predictions.npz"]
     train_coresets(one, [0], None)
     assert content(one.out) == before
+
+
+@pytest.mark.parametrize("method", PRUNING, ids=[each.name for each in PRUNING])
+def test_what_prunes_selects_no_coreset(method):
+    with pytest.raises(UserError, match=f"^{method.name} prunes while a network trains"):
+        select(method, Evidence({"labels": LABELS}), 30)
+    losses = np.random.default_rng(0).exponential(size=300)
+    picks = method.prune(losses, 0.5, np.random.default_rng(1), **method.defaults())
+    assert len(set(picks.indices.tolist())) == len(picks.indices) == len(picks.weights) >= 2
+    assert set(picks.indices.tolist()) <= set(range(300))
+    again = method.prune(losses, 0.5, np.random.default_rng(1), **method.defaults())
+    np.testing.assert_array_equal(again.indices, picks.indices)
+
+
+def infobatch(losses: list[float], share: float, draw: int, **options) -> dict[int, float]:
+    """Return the samples that InfoBatch keeps, and the factors of their losses."""
+    rng = np.random.default_rng(draw)
+    method = methods.get("infobatch")
+    options = method.parse_options(options)
+    picks = method.prune(np.array(losses, np.float32), share, rng, **options)
+    return dict(zip(picks.indices.tolist(), picks.weights.tolist(), strict=True))
+
+
+def test_infobatch_prunes_below_the_mean_alone_with_its_probability():
+    losses = [1.0, 2.0, 3.0, 6.0]  # mean 3, which is not below itself
+    draws = [infobatch(losses, 0.5, draw, ratio=0.2) for draw in range(4000)]
+    assert all({2: 1.0, 3: 1.0}.items() <= kept.items() for kept in draws)
+    for sample in (0, 1):
+        kept = [draw[sample] for draw in draws if sample in draw]
+        assert set(kept) == {1 / (1 - 0.2)}
+        # Deviation of a share of 4,000 at 0.8: 0.0063.
+        assert len(kept) / 4000 == pytest.approx(0.8, abs=5 * 0.0063)
+    both = sum(0 not in draw and 1 not in draw for draw in draws) / 4000
+    assert both == pytest.approx(0.04, abs=0.016)  # independent of each other
+    # So that the expected sum of losses is that of all samples.
+    sums = [sum(factor * losses[sample] for sample, factor in draw.items()) for draw in draws]
+    assert np.mean(sums) == pytest.approx(12, abs=5 * np.std(sums) / 4000**0.5)
+
+
+def test_infobatch_keeps_all_before_anything_is_known_and_in_the_end():
+    everything = dict.fromkeys(range(4), 1.0)
+    assert infobatch([0.0] * 4, 0.0, 0) == everything
+    assert infobatch([1.0, 2.0, 3.0, 6.0], 0.875, 0) == everything
+    assert infobatch([1.0, 2.0, 3.0, 6.0], 0.5, 0, delta=0.5) == everything
+    assert infobatch([1.0, 2.0, 3.0, 6.0], 0.5, 0, ratio=0.0) == everything
+    assert any(infobatch([1.0, 2.0, 3.0, 6.0], 0.874, draw) != everything for draw in range(9))
+
+
+def test_a_network_is_never_trained_on_one_sample():
+    draw = redraw("infobatch", ratio=0.9)
+    losses = np.array([0.0, 0.0, 5.0])
+    for epoch in range(20):
+        indices, weights = draw(np.zeros(3, int), 0, Progressed(epoch, 0.5, losses))
+        assert len(indices) >= 2
+        assert weights is None or (weights > 1).any()
+
+
+@pytest.mark.trains
+def test_infobatch_trains_by_the_losses_that_samples_had_last(tmp_path, monkeypatch):
+    from medcoreset.training.loop import Training
+
+    step, redraw_of = Training._train_step, Training._redraw
+    last, epochs, expected = np.zeros(130, np.float32), [], []
+
+    def watched(self, indices, images, weights):
+        with torch.no_grad():  # in training mode, as the step's own pass
+            statistics = [buffer.clone() for buffer in self.model.buffers()]
+            losses = cross_entropy(
+                self.model(images)[1], self.data.train.labels[indices], reduction="none"
+            )
+            for buffer, before in zip(self.model.buffers(), statistics, strict=True):
+                buffer.copy_(before)
+        last[indices.numpy()] = losses.numpy()
+        epochs[-1].update(zip(indices.tolist(), weights.tolist(), strict=True))
+        step(self, indices, images, weights)
+
+    def asked(self):
+        share = self.done / self.plan.iterations
+        rng = generator(3, "redraw", self.epoch)
+        expected.append(methods.get("infobatch").prune(last, share, rng, ratio=0.5, delta=0.875))
+        epochs.append({})
+        redraw_of(self)
+
+    monkeypatch.setattr(Training, "_train_step", watched)
+    monkeypatch.setattr(Training, "_redraw", asked)
+    dataset = digits(train=130, held_out=40)
+    one = job(tmp_path, dataset, epochs=20, batch_size=32)
+    train_coresets(dataclasses.replace(one, draw=redraw("infobatch", rate=0.5)), [3], None)
+    found = [dict(sorted(epoch.items())) for epoch in epochs]
+    picked = [dict(zip(p.indices.tolist(), p.weights.tolist(), strict=True)) for p in expected]
+    assert found[:-1] == picked[:-1]
+    assert found[-1].items() <= picked[-1].items()
+    assert len(found[0]) == 130
+    assert min(map(len, found)) < 100
+    metrics = json.loads((one.out / "metrics.json").read_text())
+    assert metrics["run"]["coreset_size"] == 65
+    assert len(metrics["seeds"]["3"]["history"]) == len(found) < 20
 
 
 def test_the_command_refuses_what_it_cannot_draw_in_one_line(tmp_path, capsys):
@@ -192,6 +300,7 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
     table = pd.read_csv(made / "experiments" / "dynamic" / "table.csv")
     accuracy = table[table.metric == "accuracy"]
     assert accuracy.groupby("method").size().to_dict() == {
+        "infobatch": 2,
         "random": 2,
         "el2n": 2,
         "full": 1,
@@ -199,25 +308,36 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
         "rs2_fresh": 2,
     }
     assert (accuracy["n"] == 2).all()
-    drawn = accuracy[accuracy["method"].str.startswith("rs2")]
-    assert (drawn["surrogate"] == "none").all()
-    assert drawn["gain"].notna().all()
+    anew = accuracy[accuracy["method"].isin(["rs2", "rs2_fresh", "infobatch"])]
+    assert (anew["surrogate"] == "none").all()
+    assert anew["gain"].notna().all()
     text = (made / "experiments" / "dynamic" / "table.md").read_text()
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
     stored = "*Stores all training samples*"
-    assert rows[2:] == ["Random", "EL2N", "Full", stored, "RS2", "RS2, with replacement"]
-    assert "Stores all training samples: RS2, RS2, with replacement." in text
+    assert rows[2:] == [
+        "Random",
+        "EL2N",
+        "Full",
+        stored,
+        "RS2",
+        "RS2, with replacement",
+        "InfoBatch",
+    ]
+    assert "Stores all training samples: RS2, RS2, with replacement, InfoBatch." in text
     latex = (made / "experiments" / "dynamic" / "table.tex").read_text()
     assert (
         "\\midrule\n\\multicolumn{3}{l}{\\emph{Stores all training samples}} \\\\\nRS2 &" in latex
     )
-    assert not list(made.glob("coresets/**/rs2*"))
+    for variant in ("rs2*", "infobatch*"):
+        assert list(made.glob(f"runs/**/{variant}"))
+        assert not list(made.glob(f"coresets/**/{variant}"))
     runs = {path: json.loads(path.read_text()) for path in made.glob("runs/**/metrics.json")}
-    steps = {
-        (str(metrics["run"]["rate"]), len(entry["history"]), entry["history"][0]["lr"])
+    # The last epoch of a pruned set may stop short: what all share is the rate of the first step.
+    sizes = {
+        (metrics["run"]["rate"], metrics["run"]["coreset_size"])
         for metrics in runs.values()
-        for entry in metrics["seeds"].values()
+        if metrics["run"]["method"] != "full"
     }
-    assert len(steps) == 3  # of two rates and the full set, whatever the method
+    assert sizes == {(0.1, 108), (0.3, 324)}
     again = snakemake(tmp_path, "dynamic", "--config", STUDY, "-n")
     assert "Nothing to be done" in again.stderr + again.stdout

@@ -1,7 +1,8 @@
 """Learning rates against those of the published code, and the layout of batches."""
 
-import itertools
 import math
+from collections.abc import Iterable
+from itertools import accumulate, cycle, pairwise, repeat
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from medcoreset.errors import UserError
 from medcoreset.training.options import TrainingOptions
-from medcoreset.training.schedule import learning_rate, plan
+from medcoreset.training.schedule import Plan, learning_rate, plan
 
 ORACLE = Path(__file__).parent / "oracles" / "lr_schedules.npz"
 
@@ -47,7 +48,7 @@ def sizes(samples: int, **options: object) -> list[int]:
     """The sizes of an epoch's batches, which follow each other from the first sample on."""
     batches = plan(samples, TrainingOptions(**options)).batches
     assert batches[0][0] == 0
-    assert all(stop == start for (_, stop), (start, _) in itertools.pairwise(batches))
+    assert all(stop == start for (_, stop), (start, _) in pairwise(batches))
     return [stop - start for start, stop in batches]
 
 
@@ -62,11 +63,22 @@ def test_batches_are_near_equal_and_lose_no_sample(samples, batch_size, min_batc
         assert len(found) >= min_batches
 
 
+def epochs(found: Plan, sizes: Iterable[int] | None = None) -> list[tuple[tuple[int, int], ...]]:
+    """Return the batches of every epoch of a training, by default of the plan's own samples."""
+    laid_out, done = [], 0
+    for size in sizes or repeat(found.samples):
+        if done == found.iterations:
+            break
+        laid_out.append(found.batches_of(done, size))
+        done += len(laid_out[-1])
+    return laid_out
+
+
 @given(samples=st.integers(2, 300), iterations=st.integers(1, 500), batch_size=BATCH_SIZES)
 def test_every_step_of_a_length_in_iterations_has_a_whole_batch(samples, iterations, batch_size):
     options = {"length": "iterations", "iterations": iterations, "batch_size": batch_size}
     found = plan(samples, TrainingOptions(**options))
-    steps = [batch for epoch in range(found.epochs) for batch in found.batches_of(epoch)]
+    steps = [batch for batches in epochs(found) for batch in batches]
     assert len(steps) == iterations
     assert min(stop - start for start, stop in steps) >= min(samples, 16)
 
@@ -92,6 +104,26 @@ def test_published_tails_are_dropped_or_kept(samples, batch_size, min_batches):
     assert kept == [*dropped, left] if left > 1 else kept[:-1] == dropped[:-1]
 
 
+@given(
+    samples=SAMPLES, batch_size=BATCH_SIZES, epochs_of=st.lists(st.integers(2, 2000), min_size=1)
+)
+def test_epochs_of_any_size_have_the_steps_and_the_batches_of_the_plan(
+    samples, batch_size, epochs_of
+):
+    found = plan(samples, TrainingOptions(batch_size=batch_size, epochs=5))
+    largest = max(stop - start for start, stop in found.batches)
+    sizes = cycle(epochs_of)
+    laid_out = epochs(found, sizes)
+    assert sum(map(len, laid_out)) == found.iterations
+    for size, batches in zip(cycle(epochs_of), laid_out, strict=False):
+        lengths = [stop - start for start, stop in batches]
+        assert max(lengths) <= max(largest, 31)
+        assert min(lengths) >= min(size, largest, 16)
+        if batches is not laid_out[-1]:
+            assert batches[-1][1] == size or size == samples
+    assert found.evaluates(found.iterations - 1, found.iterations)
+
+
 def test_a_coreset_of_one_sample_is_refused():
     with pytest.raises(UserError, match="at least 2"):
         plan(1, TrainingOptions())
@@ -100,7 +132,8 @@ def test_a_coreset_of_one_sample_is_refused():
 @given(samples=st.integers(2, 2000), iterations=st.integers(1, 5000))
 def test_a_length_in_iterations_is_exact(samples, iterations):
     found = plan(samples, TrainingOptions(length="iterations", iterations=iterations))
-    steps = [len(found.batches_of(epoch)) for epoch in range(found.epochs)]
+    steps = list(map(len, epochs(found)))
+    assert len(steps) == found.epochs
     assert sum(steps) == iterations
     assert min(steps) >= 1
 
@@ -116,5 +149,6 @@ def test_a_training_that_stops_has_the_learning_rate_of_one_that_goes_on():
 def test_evaluations_come_every_800_iterations_in_whole_epochs_and_at_the_end():
     found = plan(13932, TrainingOptions(last_batch="drop"))
     assert len(found.batches) == 54
-    evaluated = [epoch + 1 for epoch in range(found.epochs) if found.evaluates_after(epoch)]
+    ends = [0, *accumulate(map(len, epochs(found)))]
+    evaluated = [epoch for epoch, span in enumerate(pairwise(ends), 1) if found.evaluates(*span)]
     assert evaluated == [*range(14, 200, 14), 200]

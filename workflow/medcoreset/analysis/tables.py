@@ -197,9 +197,8 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
     if plan.dynamic:
         named = ", ".join(plan.methods[key] for key in plan.dynamic)
         lines.append(
-            f"{STORED}: {named}. At a selection rate such a row takes as many steps, on batches of the "
-            "same sizes, as the rows that keep a coreset of that share; of the full training set it can "
-            "delete nothing."
+            f"{STORED}: {named}. At a selection rate such a row takes as many steps as the rows that "
+            "keep a coreset of that share; of the full training set it can delete nothing."
         )
     lines += [
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()

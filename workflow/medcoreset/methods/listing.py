@@ -43,7 +43,7 @@ def _paragraph(method: Method) -> str:
         f"{method.name}: {method.summary}",
         f"  needs      {', '.join(map(_with_recipes, method.needed())) or 'nothing'}",
         *(f"  --set      {option}" for option in _options(method)),
-        f"  keeps      {_kept(method)}; --balance {method.balance} by default",
+        f"  keeps      {_kept(method)}",
         f"  cost       {method.cost}",
         f"  reference  {method.reference}",
     ]
@@ -55,7 +55,8 @@ def _paragraph(method: Method) -> str:
 def _kept(method: Method) -> str:
     if method.dynamic:
         return "its own picks, others in every epoch of a training"
-    return f"the {method.keep} scores" if method.keep else "its own picks"
+    picks = f"the {method.keep} scores" if method.keep else "its own picks"
+    return f"{picks}; --balance {method.balance} by default"
 
 
 def _with_recipes(need: str) -> str:

@@ -1,4 +1,4 @@
-"""What a method is, and the four decorators that register one.
+"""What a method is, and the five decorators that register one.
 
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
 - `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
@@ -7,8 +7,10 @@
   is given one: `select(evidence, scores, count, rng, *, options)`.
 - `@redrawing`: `select(evidence, count, epoch, streams, *, options) -> indices`; is asked again in
   every epoch of a training, which so has to store the whole training set.
+- `@pruning`: `prune(losses (N,), share, rng, *, options) -> Picks`; likewise, but of as many samples
+  as it likes. It selects no coreset.
 
-None of them deals with class balance, ties, preselected samples or budgets: the driver in
+No one that selects deals with class balance, ties, preselected samples or budgets: the driver in
 `selection/select.py` does, for all.
 """
 
@@ -63,18 +65,19 @@ class Registered(Sequence[str]):
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method: `score` alone, `score` with `pick` or `select`, or `select` alone.
+    """A registered method: `score` alone, `score` with `pick` or `select`, `select` or `prune` alone.
 
     `needs` names the arrays of evidence, or is a function of the options that returns their names. Those
     of another method that an option names, used at its defaults, need not be said again.
     `options` are the parameters of its functions, by name `scored_with` (of `score`) and `picked_with`
-    (of `pick` or `select`), and those of the producers of the arrays; a parameter without a
+    (of `pick`, `select` or `prune`), and those of the producers of the arrays; a parameter without a
     default is an option of a producer, which declares it.
     `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
     the order of the samples and the seed decide more than ties and the first pick; `together` whether it
     selects from all classes at once, so that its `select` is given the budgets (C,) for a count where
     the budget is per class. `dynamic` says whether it selects anew in every epoch of a training, so
-    that there is no coreset to store; what it selects by itself is the first epoch's. `keep` says which
+    that there is no coreset to store; what it selects by itself, unless it prunes, is the first
+    epoch's. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
     every ranking method has, says otherwise. `departs` says where well-known public code computes
     something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
@@ -101,7 +104,13 @@ class Method:
     keep: Keep | None = None
     pick: Callable[..., np.ndarray] | None = None
     select: Callable[..., Picks | np.ndarray] | None = None
+    prune: Callable[..., Picks] | None = None
     check_epochs: Callable[..., None] | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether the method selects coresets."""
+        return self.prune is None
 
     @property
     def ranks(self) -> bool:
@@ -159,7 +168,7 @@ class Method:
         return {name: value for name, value in options.items() if name in self.score_options}
 
     def picking(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the options that `pick` or `select` takes."""
+        """Return those of the options that `pick`, `select` or `prune` takes."""
         return {name: value for name, value in options.items() if name in self.picked_with}
 
     def of_unit(self, unit: Unit, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,6 +268,25 @@ def redrawing(
         fields = {"reference": reference, "cost": cost, **about}
         _register(name, select, select=select, needs=(), drawn=True, dynamic=True, **fields)
         return select
+
+    return decorate
+
+
+def pruning(
+    name: str, *, reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., Picks]], Callable[..., Picks]]:
+    """Register `prune(losses (N,), share, rng, *, options) -> Picks`.
+
+    It is called before every epoch of a training of which `share` is done, with the losses that the
+    samples had when they were last trained on, 0 before. It picks any number of samples,
+    and their weights, which the loss is multiplied by.
+    """
+
+    def decorate(prune: Callable[..., Picks]) -> Callable[..., Picks]:
+        fields = {"reference": reference, "cost": cost, **about}
+        needs = {"needs": (), "drawn": True, "dynamic": True, "weighted": True}
+        _register(name, prune, prune=prune, **needs, **fields)
+        return prune
 
     return decorate
 

@@ -96,6 +96,8 @@ def select(
     classes and rates: a coreset of some seed contains the smaller ones of the same ranking.
     Raises UserError for a count outside 1 … N or below the number of preselected samples.
     """
+    if not method.selects:
+        raise UserError(f"{method.name} prunes while a network trains: it selects no coreset")
     options = method.parse_options(options or {})
     _check_count(int(np.sum(count)), evidence)
     if method.ranks:

@@ -1,8 +1,7 @@
 """Coresets as read for training, and what is trained on where there is none."""
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,16 +9,8 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
 from medcoreset.selection.coreset import coreset_digest, read_coreset
+from medcoreset.training.draw import Draw, Redrawn
 from medcoreset.training.loop import Subset
-
-
-class Draw(Protocol):
-    """Draws samples anew in every epoch; `identity` is JSON-like, and all that the draws depend on."""
-
-    identity: dict[str, Any]
-
-    def __call__(self, labels: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-        """Return the samples, int64 (M,), of a 0-based epoch, of those with `labels` (N,)."""
 
 
 def read(folder: Path, seeds: list[int], dataset: Dataset, recipe: str = "") -> list[Subset]:
@@ -40,9 +31,9 @@ def whole(seeds: list[int], dataset: Dataset) -> list[Subset]:
 
 def drawn(draw: Draw, seeds: list[int], dataset: Dataset) -> list[Subset]:
     """Return what is drawn anew in every epoch in place of a coreset."""
+    everything = whole(seeds, dataset)
     labels = np.asarray(dataset.train_labels)
-    of_seed = {seed: partial(draw, labels, seed) for seed in seeds}
-    return [Subset(seed, redrawn(0), redrawn=redrawn) for seed, redrawn in of_seed.items()]
+    return [replace(each, redrawn=Redrawn(draw, labels, each.seed)) for each in everything]
 
 
 def digest(subset: Subset) -> str:

@@ -1,7 +1,7 @@
 """The training loop, of surrogates and of coreset runs."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from medcoreset.reporting.rules import possible
 from medcoreset.training import evaluation, optimizer
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_order
+from medcoreset.training.draw import Progressed, Redrawn
 from medcoreset.training.dynamics import Recorder
 from medcoreset.training.graphs import Graphs
 from medcoreset.training.group import ALONE, Group
@@ -30,14 +31,19 @@ from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, pl
 class Subset:
     """What one seed trains on: the samples (M,), and their weights (M,) if any.
 
-    With `redrawn` they are those of the first epoch, and it returns those of any 0-based epoch.
+    With `redrawn` they are what it draws from, anew in every epoch.
     """
 
     seed: int
     indices: np.ndarray
     weights: np.ndarray | None = None
     surrogate: bool = False
-    redrawn: Callable[[int], np.ndarray] | None = None
+    redrawn: Redrawn | None = None
+
+    @property
+    def size(self) -> int:
+        """The samples by which the steps of the training are counted."""
+        return self.redrawn.size if self.redrawn else len(self.indices)
 
     @property
     def streams(self) -> int:
@@ -73,7 +79,7 @@ class Training:
         self.recorder, self.group = recorder, group
         self.checkpoint, self.interruption, self.progress = checkpoint, interruption, progress
         self.device = data.train.labels.device
-        self.plan = plan(len(subset.indices), options)
+        self.plan = plan(subset.size, options)
         _check_parts(self.plan, group)
         self.indices = self._on_device(subset.indices)
         self.weights = self._on_device(_weights(subset, options))
@@ -85,7 +91,7 @@ class Training:
         self.reports = Reports(subset.streams, possible(has_val="val" in labels), labels)
         self.history: list[dict[str, float]] = []
         self.logits: dict[str, Tensor] = {}
-        self.epoch = self.step = 0
+        self.epoch = self.step = self.done = 0
         self.parts = 1
         # A step finds its learning rate, and the place of its loss, by the device's own count.
         self.rates = self._on_device(self._rates())
@@ -93,7 +99,12 @@ class Training:
         # A batch that is cut into parts, on one device or over several, is not captured.
         whole = group.size == 1 and not options.accumulate and self.device.type == "cuda"
         self.graphs = Graphs(enabled=options.cuda_graph and whole)
-        self.losses = torch.zeros(len(self.plan.batches), device=self.device)
+        self.place = torch.zeros(1, dtype=torch.int64, device=self.device)
+        longest = len(self.plan.batches)
+        if subset.redrawn:
+            longest = max(longest, len(self.plan.batches_of(0, len(data.train))))
+            self.seen = torch.zeros(len(data.train), device=self.device)
+        self.losses = torch.zeros(longest, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.seconds = self.training_seconds = 0.0
 
@@ -101,7 +112,7 @@ class Training:
         """Train to the end, from wherever the state is."""
         self.progress.start(self.plan.iterations, self._iterations_done())
         self.clock = time.perf_counter()
-        while self.epoch < self.plan.epochs:
+        while self.done < self.plan.iterations:
             self._train_epoch()
             self._finish_epoch()
         if self.plan.epochs == 0:
@@ -111,16 +122,16 @@ class Training:
 
     def _train_epoch(self) -> None:
         """Train from the current step to the end of the current epoch, without synchronising."""
-        batches = self.plan.batches_of(self.epoch)
+        if self.subset.redrawn and self.step == 0:
+            self._redraw()
+        batches = self._batches()
         if self.step == len(batches):
             return
         if self.step == 0:
             # Dropout is the one thing that draws from torch's own generator.
             seed = seeding.stream_seed(self.subset.streams, "augmentation", self.epoch, 1)
             torch.manual_seed(seed + self.group.rank)
-        if self.subset.redrawn:
-            self.indices = self._on_device(self.subset.redrawn(self.epoch))
-        order = self._on_device(epoch_order(self.subset.streams, self.epoch, self.plan.samples))
+        order = self._on_device(epoch_order(self.subset.streams, self.epoch, len(self.indices)))
         indices, weights = self.indices[order], self.weights[order]
         parts = [slice(*batch) for batch in batches[self.step :]]
         self.model.train()
@@ -134,12 +145,27 @@ class Training:
         self._check_losses(len(batches))
         self.training_seconds += time.perf_counter() - began
 
+    def _redraw(self) -> None:
+        """Draw what the current epoch trains on."""
+        share = self.done / self.plan.iterations
+        progressed = Progressed(self.epoch, share, self.seen.cpu().numpy())
+        indices, weights = self.subset.redrawn(progressed)
+        self.indices = self._on_device(indices)
+        given = np.ones(len(indices)) if weights is None else weights
+        self.weights = self._on_device(given.astype(np.float32))
+
+    def _batches(self) -> tuple[tuple[int, int], ...]:
+        """Return the batches of the current epoch."""
+        return self.plan.batches_of(self.done, len(self.indices))
+
     def _train_step(self, indices: Tensor, images: Tensor, weights: Tensor) -> None:
         """Take one optimiser step on the samples `indices` (B,); `images` are this process's part."""
         labels = self.data.train.labels[indices]
         logits = self.graphs.run(self._update, images, labels, weights)
         if self.recorder and self.options.record == "train":
             self.recorder.record(indices, logits)
+        if self.subset.redrawn:
+            self.seen[indices] = cross_entropy(logits.float(), labels, reduction="none")
 
     def _update(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Take one optimiser step and note how it went; return its logits (B, classes).
@@ -148,9 +174,10 @@ class Training:
         """
         loss, logits = self._together(*self._gradients(images, labels, weights), len(labels))
         self.optimizer.step(self.rates.index_select(0, self.iteration))
-        self.losses.index_copy_(0, self.iteration % len(self.plan.batches), loss[None])
+        self.losses.index_copy_(0, self.place, loss[None])
         self.correct += (logits.argmax(1) == labels).sum()
         self.iteration += 1
+        self.place += 1
         return logits
 
     def _together(self, loss: Tensor, logits: Tensor, samples: int) -> tuple[Tensor, Tensor]:
@@ -205,7 +232,7 @@ class Training:
 
     def _finish_epoch(self) -> None:
         """Write the epoch's dynamics, evaluate if it is due, and note the epoch's history."""
-        batches = self.plan.batches_of(self.epoch)
+        batches = self._batches()
         sizes = self._on_device(np.array([stop - start for start, stop in batches]))
         seen = batches[-1][1]
         entry = {
@@ -214,9 +241,9 @@ class Training:
             "train_loss": ((self.losses[: len(batches)].double() * sizes).sum() / seen).item(),
             "train_accuracy": self.correct.item() / seen,
         }
-        accuracies = {}
-        if self.plan.evaluates_after(self.epoch):
-            accuracies = self._evaluate(self.epoch + 1, last=self.epoch + 1 == self.plan.epochs)
+        accuracies, after = {}, self.done + len(batches)
+        if self.plan.evaluates(self.done, after):
+            accuracies = self._evaluate(self.epoch + 1, last=after == self.plan.iterations)
         if self.subset.surrogate and self.options.record == "eval":
             logits = self.predict(self.data.train)[1]
             if self.recorder:
@@ -226,7 +253,8 @@ class Training:
             self.recorder.finish_epoch(self.epoch)
         self.history.append(entry | accuracies)
         self.progress.epoch(self.history[-1])
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch, self.step, self.done = self.epoch + 1, 0, after
+        self.place.zero_()
         self.correct.zero_()
         self.pause()
 
@@ -271,7 +299,8 @@ class Training:
             "reports": self.reports.state(),
             "history": self.history,
             "logits": self.logits,
-            "position": [self.epoch, self.step, self.parts],
+            "position": [self.epoch, self.step, self.done, self.parts],
+            "drawn": self.subset.redrawn and [self.indices, self.weights, self.seen],
             "epoch": [self.losses, self.correct],
             "seconds": [self.seconds, self.training_seconds],
         }
@@ -287,7 +316,10 @@ class Training:
             self.recorder.load(state["recorder"])
         self.reports.load(state["reports"])
         self.history, self.logits = state["history"], state["logits"]
-        self.epoch, self.step, self.parts = state["position"]
+        self.epoch, self.step, self.done, self.parts = state["position"]
+        if self.subset.redrawn:
+            self.indices, self.weights, self.seen = state["drawn"]
+        self.place.fill_(self.step)
         self.losses, self.correct = state["epoch"]
         self.iteration.fill_(self._iterations_done())
         self.seconds, self.training_seconds = state["seconds"]
@@ -302,11 +334,10 @@ class Training:
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch."""
-        iteration = self.epoch * len(self.plan.batches) + step
-        return learning_rate(iteration, self.plan.scheduled, self.options)
+        return learning_rate(self.done + step, self.plan.scheduled, self.options)
 
     def _iterations_done(self) -> int:
-        return min(self.epoch * len(self.plan.batches) + self.step, self.plan.iterations)
+        return self.done + self.step
 
     def _images(self, indices: Tensor, parts: list[slice]) -> Iterator[Tensor]:
         """Return the images (B, channels, H, W) of each part of an epoch's `indices` (M,).
@@ -316,7 +347,7 @@ class Training:
         parts = [self.group.part(part) for part in parts]
         seed, crops, random = self.subset.streams, None, None
         if self.options.augmentation != "none":
-            drawn = epoch_crops(seed, self.epoch, self.plan.samples)
+            drawn = epoch_crops(seed, self.epoch, len(self.indices))
             whole = Crops(*map(self._on_device, drawn))
             crops = [whole[part] for part in parts]
         if self.options.augmentation == "resized_crop_flip":

@@ -33,6 +33,7 @@ from medcoreset.training.checkpoint import (
     state_folder,
 )
 from medcoreset.training.data import Data, resident
+from medcoreset.training.draw import Draw
 from medcoreset.training.dynamics import Recorder
 from medcoreset.training.group import Group
 from medcoreset.training.loop import Subset, Training
@@ -65,7 +66,7 @@ class Job:
     checkpoint_seconds: float = 300
     recipe: str = ""
     expects: tuple[str, ...] = ()
-    draw: coreset.Draw | None = None
+    draw: Draw | None = None
 
 
 def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
@@ -354,7 +355,7 @@ class _Bench:
             test_labels=np.asarray(self.dataset.test_labels, np.int64),
             val_labels=np.asarray(self.dataset.val_labels, np.int64),
         )
-        size = len(subsets[0].indices) if subsets else len(self.dataset.train_labels)
+        size = subsets[0].size if subsets else len(self.dataset.train_labels)
         write_json(
             self.job.out / "metrics.json",
             {

@@ -18,7 +18,8 @@ class Plan:
 
     `batches` are the (start, stop) positions in an epoch's order; `epochs` counts a last, partial
     epoch; `iterations` are the optimiser steps taken, `scheduled` those that the learning rate is made
-    for, which are more where the training is to stop before.
+    for, which are more where the training is to stop before. They are the same where the epochs have
+    other numbers of samples, of which there then are more or fewer.
     """
 
     samples: int
@@ -28,13 +29,26 @@ class Plan:
     scheduled: int
     evaluate_every: int
 
-    def batches_of(self, epoch: int) -> tuple[tuple[int, int], ...]:
-        """Return the batches of a 0-based epoch; the last one may stop short."""
-        return self.batches[: self.iterations - epoch * len(self.batches)]
+    def batches_of(self, done: int, samples: int) -> tuple[tuple[int, int], ...]:
+        """Return the batches of an epoch of `samples` after `done` iterations; the last may stop short.
 
-    def evaluates_after(self, epoch: int) -> bool:
-        """Say whether the 0-based `epoch` ends with an evaluation; the last one always does."""
-        return (epoch + 1) % self.evaluate_every == 0 or epoch + 1 == self.epochs
+        Those of another number than the plan's are near-equal, and no larger than the plan's largest,
+        unless they had under `SMALLEST_BATCH` samples and fewer than that one.
+        """
+        batches = self.batches
+        if samples != self.samples:
+            largest = max(stop - start for start, stop in batches)
+            most = samples // min(largest, SMALLEST_BATCH)
+            batches = _spans(_equal(samples, max(1, min(math.ceil(samples / largest), most))))
+        return batches[: self.iterations - done]
+
+    def evaluates(self, before: int, after: int) -> bool:
+        """Say whether an epoch between these numbers of iterations ends with an evaluation.
+
+        The last one always does.
+        """
+        every = self.evaluate_every * len(self.batches)
+        return after // every > before // every or after == self.iterations
 
 
 def plan(samples: int, options: TrainingOptions) -> Plan:
@@ -43,22 +57,21 @@ def plan(samples: int, options: TrainingOptions) -> Plan:
         raise UserError(
             f"a coreset of {samples} sample cannot be trained on; at least 2 are needed"
         )
-    stops = list(accumulate(_sizes(samples, options)))
-    starts = [0, *stops[:-1]]
+    batches = _spans(_sizes(samples, options))
     if options.length == "epochs":
-        epochs, iterations = options.epochs, options.epochs * len(starts)
+        epochs, iterations = options.epochs, options.epochs * len(batches)
     else:
-        epochs, iterations = math.ceil(options.iterations / len(starts)), options.iterations
+        epochs, iterations = math.ceil(options.iterations / len(batches)), options.iterations
     scheduled = iterations
     if 0 < options.stop_after < epochs:
-        epochs, iterations = options.stop_after, options.stop_after * len(starts)
+        epochs, iterations = options.stop_after, options.stop_after * len(batches)
     return Plan(
         samples=samples,
-        batches=tuple(zip(starts, stops, strict=True)),
+        batches=batches,
         epochs=epochs,
         iterations=iterations,
         scheduled=scheduled,
-        evaluate_every=max(1, options.evaluate_every // len(starts)),
+        evaluate_every=max(1, options.evaluate_every // len(batches)),
     )
 
 
@@ -74,8 +87,7 @@ def _sizes(samples: int, options: TrainingOptions) -> list[int]:
     if options.last_batch == "even":
         count = max(math.ceil(samples / options.batch_size), options.min_batches)
         count = max(1, min(count, samples // SMALLEST_BATCH))
-        size, larger = divmod(samples, count)
-        return [size + 1] * larger + [size] * (count - larger)
+        return _equal(samples, count)
     small = max(SMALLEST_BATCH, samples // options.min_batches)
     size = min(options.batch_size, samples, small)
     sizes, left = [size] * (samples // size), samples % size
@@ -84,6 +96,17 @@ def _sizes(samples: int, options: TrainingOptions) -> list[int]:
     elif options.last_batch == "keep" and left:
         sizes.append(left)
     return sizes
+
+
+def _equal(samples: int, count: int) -> list[int]:
+    size, larger = divmod(samples, count)
+    return [size + 1] * larger + [size] * (count - larger)
+
+
+def _spans(sizes: list[int]) -> tuple[tuple[int, int], ...]:
+    """Return where batches of these sizes, one after the other, start and stop."""
+    stops = list(accumulate(sizes))
+    return tuple(zip([0, *stops[:-1]], stops, strict=True))
 
 
 def learning_rate(iteration: int, iterations: int, options: TrainingOptions) -> float:

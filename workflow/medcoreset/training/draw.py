@@ -1,0 +1,55 @@
+"""What a training trains on where that is drawn anew in every epoch; imports no torch."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Progressed(NamedTuple):
+    """How far a training is at the start of an epoch: what its samples may be drawn by.
+
+    `epoch` is 0-based, `share` that of the steps that are done, `losses` (N,) are those that the
+    training samples had when they were last trained on, without weights, 0 before.
+    """
+
+    epoch: int
+    share: float
+    losses: np.ndarray
+
+
+Drawn = tuple[np.ndarray, np.ndarray | None]
+"""The samples of an epoch, int64 (n,), and the factors of their losses (n,), if any."""
+
+
+class Draw(Protocol):
+    """Draws samples anew in every epoch; `identity` is JSON-like, and all that the draws depend on."""
+
+    identity: dict[str, Any]
+
+    def size(self, labels: np.ndarray) -> int:
+        """Return how many of the samples with `labels` (N,) a training counts as an epoch.
+
+        So many steps has a training in all as on a coreset of that size, whatever is drawn.
+        """
+
+    def __call__(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn:
+        """Return what an epoch trains on, of the samples with `labels` (N,)."""
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """What one seed draws of the training set, whose labels are `labels` (N,)."""
+
+    draw: Draw
+    labels: np.ndarray
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """The samples that the training counts as an epoch."""
+        return self.draw.size(self.labels)
+
+    def __call__(self, progressed: Progressed) -> Drawn:
+        """Return what an epoch trains on."""
+        return self.draw(self.labels, self.seed, progressed)
