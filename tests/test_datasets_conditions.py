@@ -249,7 +249,7 @@ def test_facts_count_what_imbalance_leaves(medical_data):
         ("digits+noise=0.1+noisy_val=yes", "noisy_val is true or false"),
         ("cifar10+noise=0.1+noisy_val=true+val=0", "there are no validation data"),
         ("digits+condition_seed=1", "condition_seed is for one of"),
-        ("digits+noize=0.1", "unknown option 'noize'; options are train, val, noise"),
+        ("digits+noize=0.1", "unknown option 'noize'; options are train, val, stream, noise"),
     ],
 )
 def test_mistakes_are_one_line(name, said):

@@ -28,7 +28,7 @@ EVA = {
 
 def test_options_and_defaults():
     assert methods.parse_options("eva", {}) == EVA
-    assert methods.parse_options("el2n", {}) == {"epochs": 10, "keep": "highest"}
+    assert methods.parse_options("herding", {}) == {"epsilon": 0.0}
     assert methods.parse_options("ccs", {}) == {"of": "aum", "beta": 0.0, "strata": 50}
     for value, text in ((math.inf, "inf"), (0, "0")):
         parsed = methods.parse_options("forgetting", {"never_learned": value})
