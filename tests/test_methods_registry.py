@@ -28,7 +28,8 @@ EVA = {
 
 def test_options_and_defaults():
     assert methods.parse_options("eva", {}) == EVA
-    assert methods.parse_options("el2n", {}) == {"epochs": 10, "keep": "highest"}
+    usual = {"epochs": 10, "runs": None, "at": 20, "keep": "highest"}
+    assert methods.parse_options("el2n", {}) == usual
     assert methods.parse_options("ccs", {}) == {"beta": 0.0, "strata": 50}
     for value, text in ((math.inf, "inf"), (0, "0")):
         parsed = methods.parse_options("forgetting", {"never_learned": value})
