@@ -230,6 +230,7 @@ def test_a_similarity_that_is_no_covariance_is_refused():
 
 
 SIZES = {"N": 7, "T": 5, "C": 3, "D": 3, "G": 4, "V": 3, "P": 2, "R": 2}
+SIZES |= {"Q": 2, "S": 2, "B": 4}
 TYPES = ("f8", "f4", "f2", ">f4", "i8", "u8", "u1", "?", "c16", "U3", "O", "M8[s]")
 SCALES = (0.0, 1e-200, 1e-30, 1.0, 1.0, 1e10, 1e38, 1e200)
 VALUES = (0.5, -1.0, 2.0, 1e200, -1e200, np.inf, -np.inf, np.nan)

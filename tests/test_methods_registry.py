@@ -10,7 +10,7 @@ from medcoreset import methods
 from medcoreset.errors import UserError
 from medcoreset.identity import pairs
 from medcoreset.methods import variants
-from medcoreset.methods.registry import Registered, picking, ranking, selecting
+from medcoreset.methods.registry import picking, ranking, selecting
 from medcoreset.options import Range, options_of
 
 EVA = {
@@ -28,8 +28,9 @@ EVA = {
 
 def test_options_and_defaults():
     assert methods.parse_options("eva", {}) == EVA
-    assert methods.parse_options("herding", {}) == {"epsilon": 0.0}
-    assert methods.parse_options("ccs", {}) == {"of": "aum", "beta": 0.0, "strata": 50}
+    usual = {"epochs": 10, "runs": None, "at": 20, "keep": "highest"}
+    assert methods.parse_options("el2n", {}) == usual
+    assert methods.parse_options("ccs", {}) == {"beta": 0.0, "strata": 50}
     for value, text in ((math.inf, "inf"), (0, "0")):
         parsed = methods.parse_options("forgetting", {"never_learned": value})
         assert parsed == {"never_learned": text, "keep": "highest"}
@@ -52,8 +53,6 @@ def test_options_and_defaults():
         ("ccs", "beta", "-0.1"),
         ("ccs", "beta", ""),
         ("ccs", "beta", [0.1]),
-        ("ccs", "of", "eva2"),
-        ("ccs", "of", "random"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(name, option, value):
@@ -71,8 +70,7 @@ def test_unknown_names_are_answered_with_the_known_ones():
 
 
 def test_scores_depend_on_the_options_of_the_score_alone():
-    picked = {"of": "el2n", "beta": 0.3, "strata": 50}
-    assert methods.get("ccs").scoring(picked) == {"of": "el2n"}
+    assert methods.get("ccs").scoring({"beta": 0.3, "strata": 50}) == {}
     scoring = methods.get("eva").scoring(EVA | {"keep": "lowest"})
     assert scoring == {name: value for name, value in EVA.items() if name != "keep"}
 
@@ -159,37 +157,6 @@ def test_methods_of_all_kinds_can_be_registered(monkeypatch):
     assert first.parse_options({})["keep"] == "lowest"
     assert third.balance == "class"
     assert not third.ranks
-
-
-def test_an_option_names_whatever_is_registered_when_it_is_used(monkeypatch):
-    monkeypatch.setattr("medcoreset.methods.registry.METHODS", {})
-    names = Registered(lambda method: method.keep is not None)
-
-    @picking("first", scores_of=lambda evidence, *, of: None, **ABOUT)
-    def pick(scores, count, rng, *, of: Annotated[str, names, "another"] = "second"):
-        """Pick."""
-
-    @ranking("second", keep="lowest", needs=("features",), **ABOUT)
-    def score(evidence):
-        """Score."""
-
-    def check_epochs(epochs):
-        if epochs < 9:
-            raise UserError("third: too few")
-
-    @ranking("third", keep="lowest", needs=("margin",), check_epochs=check_epochs, **ABOUT)
-    def other(evidence):
-        """Score."""
-
-    first = methods.get("first")
-    assert first.options["of"].allowed == "second|third"
-    assert first.options["of"].help == "another"
-    assert (first.needed(), first.needed({"of": "third"})) == (("features",), ("margin",))
-    with pytest.raises(UserError, match=r"^first: of is 'first', allowed: second.third"):
-        first.parse_options({"of": "first"})
-    first.check_dynamics(9, {"of": "third"})
-    with pytest.raises(UserError, match=r"^first: of=third: third: too few"):
-        first.check_dynamics(8, {"of": "third"})
 
 
 def test_annotations_say_what_is_allowed():
