@@ -30,7 +30,7 @@ def test_options_and_defaults():
     assert methods.parse_options("eva", {}) == EVA
     usual = {"epochs": 10, "runs": None, "at": 20, "keep": "highest"}
     assert methods.parse_options("el2n", {}) == usual
-    assert methods.parse_options("ccs", {}) == {"beta": 0.0, "strata": 50}
+    assert methods.parse_options("ccs", {}) == {"of": "aum", "beta": 0.0, "strata": 50}
     for value, text in ((math.inf, "inf"), (0, "0")):
         parsed = methods.parse_options("forgetting", {"never_learned": value})
         assert parsed == {"never_learned": text, "keep": "highest"}
