@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medcoreset import methods
 from medcoreset.datasets import canonical, catalog, conditions, facts, sources
 from medcoreset.datasets.catalog import Conditions
+from medcoreset.datasets.series import series_of
 from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 from medcoreset.study import feasible
@@ -297,14 +299,43 @@ def test_a_class_that_loses_its_label_is_refused():
         conditions.applied(small, catalog.parse("digits+noise=0.5"))
 
 
+@pytest.mark.parametrize(
+    ("figure", "names", "said"),
+    [
+        ("accuracy_over_condition", ["digits", "mnist"], "two datasets that differ in noise, "),
+        ("accuracy_over_condition", ["digits", "digits+imbalance=0.1"], "two datasets that differ"),
+        ("detection", ["digits+imbalance=0.1"], "a dataset with wrong labels"),
+    ],
+)
+def test_figures_of_other_datasets_are_refused_beforehand(figure, names, said):
+    rows = {"el2n": methods.get("el2n")}
+    with pytest.raises(UserError, match=f"figures: {figure} is drawn of {said}"):
+        feasible.check_figure(figure, rows, True, names)
+    feasible.check_figure(figure, rows, True, ["digits", "digits+noise=0.1"])
+
+
+def test_detection_needs_a_ranking():
+    rows = {"ccs": methods.get("ccs"), "random": methods.get("random")}
+    with pytest.raises(UserError, match="detection is drawn from rankings"):
+        feasible.check_figure("detection", rows, True, ["digits+noise=0.1"])
+
+
+def test_series_differ_in_one_condition_alone():
+    names = ["digits", "digits+noise=0.4", "digits+imbalance=0.1+noise=0.4", "digits+noise=0.1"]
+    (found,) = series_of(names)
+    assert (found.condition, found.label) == ("noise", "Digits")
+    assert found.values == {"digits": 0, "digits+noise=0.1": 0.1, "digits+noise=0.4": 0.4}
+
+
 @pytest.mark.long
 def test_the_real_workflow_prepares_the_clean_set_once(snakemake, tmp_path):
     from tests.studies import write_experiment
 
     names = ["digits", "digits+noise=0.2", "digits+imbalance=0.1+noise=0.2"]
-    study = write_experiment(
-        tmp_path / "study", "noisy", datasets=names, methods={"random": {}, "el2n": {"epochs": 2}}
-    )
+    figures = ["accuracy_over_condition", "detection", "data_map"]
+    rows = {"random": {}, "el2n": {"epochs": 2}}
+    content = {"datasets": names, "methods": rows, "figures": figures}
+    study = write_experiment(tmp_path / "study", "noisy", **content)
     arguments = ("noisy", "--config", f"studies=['{study}']")
     outcome = snakemake(tmp_path, *arguments)
     assert outcome.returncode == 0, outcome.stderr[-5000:]
@@ -316,7 +347,10 @@ def test_the_real_workflow_prepares_the_clean_set_once(snakemake, tmp_path):
     assert dataset.sha256 == sources.read(names[1]).sha256
     again = snakemake(tmp_path, *arguments, "-n")
     assert "Nothing to be done" in again.stdout + again.stderr
-    check_table(tmp_path / "results" / "experiments" / "noisy")
+    made = tmp_path / "results" / "experiments" / "noisy"
+    assert all((made / f"{figure}.svg").stat().st_size for figure in figures)
+    assert set(pd.read_csv(made / "detection.csv")["dataset"]) == set(names[1:])
+    check_table(made)
     wrong = snakemake(
         tmp_path,
         *arguments,

@@ -24,7 +24,7 @@ SHOWN = 2000
 """Samples of a panel, drawn by lot: more hide each other."""
 COLORS = "viridis"
 ALL = "Training set"
-CHARACTERS = 26
+CHARACTERS = 22
 """Of a line of a dataset's name, which stands beside its row."""
 
 

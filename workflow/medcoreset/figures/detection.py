@@ -48,8 +48,9 @@ def draw(plan: Plan, numbers: pd.DataFrame) -> Figure:
         ax.set_visible(False)
     for ax in axes[:, 0]:
         ax.set_ylabel("precision (%)")
-    for ax in axes[-1]:
-        ax.set_xlabel("wrong labels found, recall (%)")
+    for column in axes.T:
+        lowest = [ax for ax in column if ax.get_visible()][-1]
+        lowest.set_xlabel("wrong labels found, recall (%)")
     style.letter(axes)
     style.legend_below(figure, axes)
     return figure
