@@ -9,7 +9,7 @@ from medcoreset.options import Range
 @pruning(
     "infobatch",
     label="InfoBatch",
-    reference="Qin et al., ICLR 2024, Section 2",
+    reference="Qin et al., ICLR 2024 (soft pruning below the mean loss)",
     cost="O(N) per epoch",
     departs="the authors' code prunes a share of exactly `ratio`, rounded, in place of every sample with "
     "that probability",

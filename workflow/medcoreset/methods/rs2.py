@@ -7,7 +7,7 @@ from medcoreset.methods.registry import Streams, redrawing
 @redrawing(
     "rs2",
     label="RS2",
-    reference="Okanovic et al., ICLR 2024, Section 3 (repeated random sampling)",
+    reference="Okanovic et al., ICLR 2024 (repeated random sampling)",
     cost="O(N) per epoch",
     departs="the authors' code fills an epoch up with one sample too few where a deal of samples ends",
 )
