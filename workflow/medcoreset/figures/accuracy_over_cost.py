@@ -18,28 +18,16 @@ def draw(plan: Plan, table: pd.DataFrame, numbers: pd.DataFrame) -> Figure:
     A row's selection rates are joined by a line. The full training's accuracy and seconds are lines that
     cross the panel: what lies right of them cost more than to train on everything.
     """
-    every = list(panels.panels(plan, table))
-    columns = min(len(every), max(len(plan.datasets), 2))
-    methods = [key for key in plan.methods if key != FULL]
-    many = len(methods) > panels.MANY
-    height = 2.8 if many else 1.9
-    figure, axes = style.grid(-(-len(every) // columns), columns, height=height, wide=many)
     # A table's protocol may be one whose runs it reports under another rule.
     trained = {run.column: run.protocol for run in plan.runs}
     key = [name for name in CELL if name != "protocol"]
-    for ax, (dataset, block, heading) in zip(axes.flat, every, strict=False):
+
+    def panel(ax: Axes, block: Block, dataset: str) -> None:
         seconds = numbers[numbers["protocol"] == trained[block.protocol]][[*key, "total_s"]]
         _panel(ax, plan, block, block.rows.merge(seconds, on=key), dataset)
-        ax.set_title(heading)
-    for ax in axes.flat[len(every) :]:
-        ax.set_visible(False)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("accuracy (%)")
-    for ax in axes[-1]:
-        ax.set_xlabel("seconds in all")
-    style.letter(axes)
-    style.legend_below(figure, axes)
-    return figure
+
+    methods = [method for method in plan.methods if method != FULL]
+    return panels.laid_out(plan, table, methods, panel, "seconds in all")
 
 
 def _panel(ax: Axes, plan: Plan, block: Block, rows: pd.DataFrame, dataset: str) -> None:

@@ -1,6 +1,6 @@
 """Panels of accuracy: one per dataset and block of the table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from textwrap import fill
 
 import pandas as pd
@@ -45,20 +45,35 @@ def title(plan: Plan, block: Block, dataset: str) -> str:
 
 def tiles(plan: Plan, table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw `over_rate` in one panel per dataset and block, the datasets of a block in a row."""
+
+    def panel(ax: Axes, block: Block, dataset: str) -> None:
+        over_rate(ax, plan, block, methods, dataset)
+
+    return laid_out(plan, table, methods, panel, "selection rate (%)")
+
+
+def laid_out(
+    plan: Plan,
+    table: pd.DataFrame,
+    methods: Sequence[str],
+    panel: Callable[[Axes, Block, str], None],
+    x: str,
+) -> Figure:
+    """Draw `panel` (axes, block, dataset) of accuracies per dataset and block; `x` names the axis."""
     every = list(panels(plan, table))
     columns = min(len(every), max(len(plan.datasets), 2))
     many = len(methods) > MANY
     height = 2.8 if many else 1.9
     figure, axes = style.grid(-(-len(every) // columns), columns, height=height, wide=many)
     for ax, (dataset, block, heading) in zip(axes.flat, every, strict=False):
-        over_rate(ax, plan, block, methods, dataset)
+        panel(ax, block, dataset)
         ax.set_title(heading)
     for ax in axes.flat[len(every) :]:
         ax.set_visible(False)
     for ax in axes[:, 0]:
         ax.set_ylabel("accuracy (%)")
     for ax in axes[-1]:
-        ax.set_xlabel("selection rate (%)")
+        ax.set_xlabel(x)
     style.letter(axes)
     style.legend_below(figure, axes)
     return figure
