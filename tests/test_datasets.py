@@ -59,6 +59,8 @@ def test_identity_has_one_spelling():
         ("organmnist", "did you mean"),
         ("zzz", "known are digits"),
         ("chestmnist_64", "multi-label"),
+        ("organmnist3d", "has volumes"),
+        ("synapsemnist3d_64", "has volumes"),
         ("digits+train=0", "number of samples, not '0'"),
         ("digits+train=1e3", "number of samples"),
         ("digits+size=8", "unknown option 'size'"),

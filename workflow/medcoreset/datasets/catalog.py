@@ -392,11 +392,20 @@ def check_own_name(name: str) -> None:
         raise UserError(f"dataset name {name!r} is taken by a public dataset: choose another")
 
 
+_VOLUMES = re.compile(r"[a-z]+mnist3d")
+"""Names of MedMNIST's sets of volumes."""
+
+
 def _known(name: str) -> Source:
     if name.startswith("chestmnist"):
         raise UserError(
             f"dataset {name!r} is multi-label (14 findings per image), and coreset selection here "
             "is for single-label data: choose another MedMNIST set"
+        )
+    if _VOLUMES.match(name):
+        raise UserError(
+            f"dataset {name!r} has volumes, and networks and datasets here are of images: choose one of "
+            "MedMNIST's sets without 3d"
         )
     if name not in SOURCES:
         near = difflib.get_close_matches(name, SOURCES, n=3)
