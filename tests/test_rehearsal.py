@@ -119,6 +119,20 @@ def test_a_stand_in_is_like_its_dataset(name, tmp_path):
     assert np.array_equal(again.train_images[:5], made.train_images[:5])
 
 
+def test_a_tenth_of_a_stand_in_s_training_images_shows_another_class(tmp_path):
+    """Of two classes that are learned at once no sample is forgotten: forgetting ranked nothing."""
+    made = sources.read_stand_in("pneumoniamnist", 1000, tmp_path)
+
+    def shows(split: str) -> np.ndarray:
+        images = made.images(split).reshape(len(made.labels(split)), -1).astype(float)
+        known = made.test_images.reshape(len(made.test_labels), -1).astype(float)
+        centres = np.stack([known[made.test_labels == label].mean(axis=0) for label in (0, 1)])
+        return ((images[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+
+    assert 0.05 < (shows("train") != made.train_labels).mean() < 0.15
+    assert (shows("val") == made.val_labels).all()
+
+
 def test_a_stand_in_without_a_validation_split_has_none(tmp_path):
     for name, images in (("cifar10+val=0", 0), ("cifar10", 60)):
         made = sources.read_stand_in(name, 1001, tmp_path)

@@ -23,6 +23,10 @@ LEAST = 240
 HELD_OUT = 60
 """Images of val and of test, and one of every class at least."""
 
+MISLEADING = 0.1
+"""Share of the training images that show the next class: else two classes are learned in one epoch,
+none of their samples is ever forgotten, and forgetting has nothing to rank."""
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -82,7 +86,8 @@ def make(name: str, like: Likeness, samples: int, images: Path) -> Dataset:
     for number, (split, size) in enumerate(sizes.items()):
         labels = _labels(like.class_counts, size)
         labels = np.random.default_rng([number, 0]).permutation(labels)
-        pixels = _pixels(labels, split, min(like.image_size, LARGEST), like.colour)
+        shown = labels if split != "train" else _misleading(labels, classes)
+        pixels = _pixels(shown, split, min(like.image_size, LARGEST), like.colour)
         arrays |= {f"{split}_images": pixels, f"{split}_labels": labels.astype(np.int64)}
     info = {
         "class_names": [f"{label:04d}" for label in range(classes)],
@@ -104,6 +109,12 @@ def _labels(class_counts: np.ndarray, size: int) -> np.ndarray:
     shares = np.cumsum(class_counts) / class_counts.sum()
     places = (np.arange(size - len(each)) + 0.5) / max(size - len(each), 1)
     return np.concatenate([each, np.searchsorted(shares, places)])
+
+
+def _misleading(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the classes that the training images show, most of them those of the labels."""
+    places = np.random.default_rng(2).random(len(labels)) < MISLEADING
+    return np.where(places, (labels + 1) % classes, labels)
 
 
 def _pixels(labels: np.ndarray, split: str, size: int, colour: bool) -> np.ndarray:
