@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from PIL import Image
 
 from tests.conda import channel
-from tests.conftest import ROOT, STUDY
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.long
 
@@ -75,17 +76,40 @@ def conda(tmp_path_factory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+DECODED = """\
+title: "A folder of images that are decoded once"
+datasets: [scans+stream=decoded]
+protocols: [tiny]
+surrogate: {network: lenet}
+networks: [lenet]
+methods: {random: {}}
+full: false
+rates: [0.5]
+seeds: [0]
+"""
+
+
 def test_every_rule_runs_in_the_environment_that_its_file_describes(snakemake, conda, tmp_path):
     deployment = ("--software-deployment-method", "conda", "--conda-prefix", str(conda))
+    for number in range(40):
+        path = tmp_path / "scans" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 12), (number, 6 * number, 200 * (number % 2))).save(path)
+    own = tmp_path / "study" / "experiments" / "decoded_once.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(DECODED)
+    folders = [str(ROOT / "tests" / "study"), str(tmp_path / "study")]
+    data = {"scans": {"path": str(tmp_path / "scans"), "image_size": 12, "stream": True}}
     # Rehearsed, because then the rule that measures a network's speed runs too.
-    study = ("every_rule", "--config", STUDY, "rehearse=true")
-    outcome = snakemake(tmp_path, *study, *deployment, timeout=850)
+    config = (f"studies={folders}", f"datasets={json.dumps(data)}", "rehearse=true")
+    targets = ("every_rule", "decoded_once")
+    outcome = snakemake(tmp_path, *targets, "--config", *config, *deployment, timeout=850)
     assert outcome.returncode == 0, outcome.stderr[-5000:]
     listed = [
         set(snakemake(tmp_path, option).stdout.split())
         for option in ("--list-rules", "--list-target-rules")
     ]
     ran = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", outcome.stderr, re.MULTILINE)
-    assert set(ran) - {"every_rule"} == listed[0] - listed[1], "rules that run a command"
-    assert outcome.stderr.count("Activating conda environment") == len(ran) - 1
+    assert set(ran) - {*targets} == listed[0] - listed[1], "rules that run a command"
+    assert outcome.stderr.count("Activating conda environment") == len(ran) - len(targets)
     assert len(list(conda.glob("*_/bin/python"))) == len(environments())
