@@ -25,11 +25,13 @@ SHOWN = 2000
 COLORS = "viridis"
 ALL = "Training set"
 CHARACTERS = 22
-"""Of a line of a dataset's name, which stands beside its row."""
+"""Of a line of a dataset's name, which stands beside its row, and of a method's, above its panel."""
+COLUMNS = 4
+"""Panels that stand side by side; more go on below."""
 
 
 def draw(plan: Plan) -> Figure:
-    """Draw a row per surrogate of the first seed: the training set, and the coreset of each method.
+    """Draw for each surrogate of the first seed the training set, and the coreset of each method.
 
     x is the standard deviation over epochs of the probability of the given label, y its mean, the
     colour the share of epochs at which the prediction was that label (Swayamdipta et al., EMNLP 2020,
@@ -41,17 +43,21 @@ def draw(plan: Plan) -> Figure:
     if not every:
         raise UserError(f"figure data_map: experiment {plan.name!r} has no training dynamics")
     rows = {place: _coresets(plan, source) for place, source in every.items()}
-    columns = 1 + max(map(len, rows.values()))
-    width = style.PAGE / columns
-    figure, axes = style.grid(len(rows), columns, height=width + 0.5, wide=True)
-    for line, (place, chosen) in zip(axes, rows.items(), strict=True):
+    panels = 1 + max(map(len, rows.values()))
+    columns, lines = min(panels, COLUMNS), -(-panels // COLUMNS)
+    figure, axes = style.grid(
+        len(rows) * lines, columns, height=style.PAGE / columns + 0.5, wide=True
+    )
+    for first, (place, chosen) in enumerate(rows.items()):
         for run in chosen.values():
             check(run, read_json(run.metrics, "the metrics of a run"))
-        _row(line, plan, every[place], chosen)
+        _row(axes[lines * first : lines * (first + 1)].ravel(), plan, every[place], chosen)
     for ax in axes[:, 1:].flat:
         ax.set_yticklabels([])
-    for ax in axes[-1]:
-        ax.set_xlabel("variability")
+    for column in axes.T:
+        for ax, below in zip(column, [*column[1:], None], strict=True):
+            if below is None or not below.get_visible():
+                ax.set_xlabel("variability")
     style.letter(axes)
     bar = ScalarMappable(Normalize(0, 1), COLORS)
     figure.colorbar(bar, ax=axes, label="correctness", shrink=0.6, aspect=25, pad=0.01)
@@ -125,6 +131,7 @@ def _row(line: np.ndarray, plan: Plan, source: Part, chosen: dict[str, Reported]
 
 def _title(name: str, wrong: np.ndarray, inside: np.ndarray) -> str:
     """Return a panel's name, and of labels that were made wrong the share of them that it has."""
+    name = fill(name, CHARACTERS)
     return f"{name}\n{100 * wrong[inside].mean():.0f} % wrong labels" if wrong.any() else name
 
 
