@@ -37,11 +37,21 @@ ARGUMENTS = {
     "select": ["random", "evidence.npz"],
     "figure": ["gallery"],
 }
-WRITING = [name for name in STAGES if name != "methods"]
 
 
 def stage(name: str) -> click.Command:
     return Stages().get_command(click.Context(click.Command("medcoreset")), name)
+
+
+def writes(command: click.Command) -> bool:
+    """Say if a stage, or one below it, is told where to write."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        return any(writes(command.get_command(context, n)) for n in command.list_commands(context))
+    return any(param.opts[0] == "--out" for param in command.params)
+
+
+WRITING = [name for name in STAGES if writes(stage(name))]
 
 
 def call(name: str, out: str, **changed: str) -> Exception:

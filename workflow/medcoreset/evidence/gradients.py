@@ -93,3 +93,9 @@ def in_unit(vectors: Tensor) -> Tensor:
 def _unit(vectors: Tensor) -> Tensor:
     norms = vectors.norm(dim=1, keepdim=True)
     return vectors / norms.where(norms > 0, 1.0)
+
+
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Return labels (N,) as rows (N, classes) of ones among zeros, on their device."""
+    rows = labels.new_zeros((len(labels), classes), dtype=dtype)
+    return rows.scatter_(1, labels.long()[:, None], 1)

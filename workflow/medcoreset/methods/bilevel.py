@@ -46,9 +46,13 @@ def bilevel(
 
     Raises UserError if the matrix K of rbf does not fit into memory.
     """
+    import torch
+
+    from medcoreset.evidence.gradients import one_hot
+
     order, evidence = shuffled(evidence, rng)
     times = _linear(evidence) if kernel == "linear" else _rbf(evidence, gamma)
-    targets = _one_hot(evidence)
+    targets = one_hot(evidence.tensor("labels"), evidence.classes, torch.float64)
     residual = -targets
     factor = targets.new_zeros(count, len(targets))
     variance = times.diagonal.clone()
@@ -126,11 +130,3 @@ def _scaled(evidence: Evidence) -> "Tensor":
     features /= largest.where(largest > 0, 1.0)  # so that squares are finite
     norm = features.square().sum(dim=1).mean().sqrt()
     return features / norm.where(norm > 0, 1.0)
-
-
-def _one_hot(evidence: Evidence) -> "Tensor":
-    """Return the labels (N, C) as ones among zeros."""
-    import torch
-
-    labels = evidence.tensor("labels").long()
-    return torch.nn.functional.one_hot(labels, evidence.classes).double()

@@ -100,8 +100,10 @@ def fitted(inputs: "Tensor", labels: "Tensor", window: np.ndarray, lam: float) -
     """Return what ridge regression on a window says of all samples, (N, C)."""
     import torch
 
+    from medcoreset.evidence.gradients import one_hot
+
     own = inputs[window]
-    targets = torch.nn.functional.one_hot(labels[window], int(labels.max()) + 1).to(own.dtype)
+    targets = one_hot(labels[window], int(labels.max()) + 1, own.dtype)
     gram = own.T @ own
     gram.diagonal().add_(lam)
     return inputs @ torch.linalg.solve(gram, own.T @ targets)

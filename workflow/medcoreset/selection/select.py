@@ -145,11 +145,10 @@ def _groups(
     evidence: Evidence, count: int | np.ndarray, balance: Balance, seed: int, together: bool
 ) -> Iterator[_Group]:
     preselected = evidence.preselected
+    everyone = np.arange(len(evidence))
+    of_all = generator(seed, "selection"), partial(generator, seed, "redraw")
     if balance == "global":
-        everyone = np.arange(len(evidence))
-        streams = partial(generator, seed, "redraw")
-        rng = generator(seed, "selection")
-        yield _Group(everyone, preselected, int(np.sum(count)), rng, streams)
+        yield _Group(everyone, preselected, int(np.sum(count)), *of_all)
         return
     labels = evidence["labels"]
     sizes = np.bincount(labels)
@@ -160,8 +159,7 @@ def _groups(
         weights = drop_weights(evidence, sizes) if balance == "drop" else None
         budgets = class_budgets(sizes, count, taken, weights)
     if together:
-        everyone = np.arange(len(evidence))
-        yield _Group(everyone, preselected, budgets, generator(seed, "selection"))
+        yield _Group(everyone, preselected, budgets, *of_all)
         return
     for label, budget in enumerate(budgets):
         if budget:
