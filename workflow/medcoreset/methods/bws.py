@@ -45,12 +45,11 @@ def bws(
     result recognises. Of equal windows, the first is kept. Class-balanced, a window is of every class, with its
     budget and as far on. Preselected samples are in every window.
     """
-    import torch
 
     from medcoreset.evidence.gradients import with_bias
 
     inputs = with_bias(evidence.tensor("features"))
-    labels = torch.as_tensor(evidence["labels"], device=inputs.device)
+    labels = evidence.tensor("labels").long()
     hard = difficulty.difficulty(scores, of)
     found, best = np.empty(0, dtype=np.int64), -1
     for window in windows(evidence, hard, count, rng, step):
