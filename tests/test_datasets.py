@@ -127,7 +127,7 @@ def test_sha256_is_of_the_content():
     one = sources.read("digits")
     changed = one.test_labels.copy()
     changed[0] = (changed[0] + 1) % 10
-    parts = {name: getattr(one, name) for name in canonical.ARRAYS}
+    parts = {name: getattr(one, name) for name in (*canonical.ARRAYS, "train_source")}
     other = canonical.Dataset("digits", **{**parts, "test_labels": changed})
     renamed = canonical.Dataset("other", **parts)
     assert one.sha256 != other.sha256

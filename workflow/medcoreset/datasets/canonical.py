@@ -1,7 +1,8 @@
 """The one form in which every dataset reaches the pipeline: an uncompressed `.npz` and a `.json`.
 
-The `.npz` has `{train,val,test}_{images,labels}`. Of a streamed dataset, one that stays in its
-image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
+The `.npz` has `{train,val,test}_{images,labels}`, and for each training sample its place in the
+official training set, `train_source`, and, if it was read from a file of its own, the path of that,
+`train_files`. Of a streamed dataset, one that stays in its image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
 `root` that the `.json` names, and its size. If it is to be decoded once, the pixels are in a folder
 beside, see `decoded`. A dataset whose training set was changed by `conditions` also has what it was
 changed from, the arrays of `RECORD`.
@@ -31,6 +32,8 @@ ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "lab
 STREAMED_ARRAYS = tuple(
     f"{split}_{kind}" for split in SPLITS for kind in ("paths", "bytes", "labels")
 )
+SOURCE = ("train_source", "train_files")
+"""Where each training sample comes from; the second is not always there."""
 RECORD = ("train_true_labels", "val_true_labels", "train_origin")
 """Of a training set that was changed: labels before the change, and places in the set before it."""
 
@@ -57,6 +60,11 @@ class Dataset:
     splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
+    `train_source`, int64 (N,), is the place of each training sample in the training set as its makers
+    number it (torchvision's, MedMNIST's; of a folder, the sorted files of sorted classes), by default
+    0 … N−1. `train_files`, str (N,), are the paths below `info["source"]` of samples that were read
+    from files of their own; None if they were not, or are still there (`ImagesOnDisk`).
+
     Only a dataset whose training set was changed by `conditions` has a record of it:
     `train_true_labels` and `val_true_labels` like the labels, and `train_origin`, int64 (N,), the
     place of each training sample in the set before: what share one are copies of each other.
@@ -74,6 +82,8 @@ class Dataset:
     test_images: Images
     test_labels: np.ndarray
     info: dict[str, Any] = field(default_factory=dict)
+    train_source: np.ndarray | None = None
+    train_files: np.ndarray | None = None
     train_true_labels: np.ndarray | None = None
     val_true_labels: np.ndarray | None = None
     train_origin: np.ndarray | None = None
@@ -83,6 +93,9 @@ class Dataset:
             _check_images(self.name, split, self.images(split), self.train_images)
             labels = _check_labels(self.name, split, self.labels(split), len(self.images(split)))
             setattr(self, f"{split}_labels", labels)
+        if self.train_source is None:
+            self.train_source = np.arange(len(self.train_labels))
+        _check_source(self)
         _check_record(self)
         if "class_names" not in self.info:
             classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
@@ -105,6 +118,16 @@ class Dataset:
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of `train`, `val` or `test`."""
         return getattr(self, f"{split}_labels")
+
+    def train_at(self, places: np.ndarray) -> dict[str, Any]:
+        """Return the fields that `train` has with the samples at these places, int (n,), alone."""
+        files = self.train_files
+        return {
+            "train_images": take(self.train_images, places),
+            "train_labels": self.train_labels[places],
+            "train_source": self.train_source[places],
+            "train_files": None if files is None else files[places],
+        }
 
     @property
     def corrupted(self) -> np.ndarray | None:
@@ -140,6 +163,11 @@ class Dataset:
         return _sha256(_arrays(self), _description(self))
 
 
+def take(images: Images, places: np.ndarray) -> Images:
+    """Return the images at these places, int (n,); those on disk stay there."""
+    return images[places] if isinstance(images, np.ndarray) else images.subset(places)
+
+
 def write(dataset: Dataset, path: str | Path) -> None:
     """Write `dataset` to `path` (`.npz`) and its description beside it (`.json`).
 
@@ -163,7 +191,8 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
     says: damaged, or changed since it was made.
     """
     info = load_info(path)
-    arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS, RECORD)
+    names = STREAMED_ARRAYS if info["streamed"] else ARRAYS
+    arrays = _map_npz(Path(path), (*names, SOURCE[0]), (SOURCE[1], *RECORD))
     found = _sha256(arrays, info)
     if found != info["sha256"]:
         raise UserError(
@@ -176,8 +205,8 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
         elif info["streamed"]:
             fields = _streamed(arrays, info)
         else:
-            fields = dict(arrays)
-        fields |= {name: arrays[name] for name in RECORD if name in arrays}
+            fields = {name: arrays[name] for name in names}
+        fields |= {name: arrays[name] for name in (*SOURCE, *RECORD) if name in arrays}
     dataset = Dataset(name=info["name"], info=info, **fields)
     dataset.sha256 = found
     return dataset
@@ -194,6 +223,19 @@ def load_labels(path: str | Path) -> np.ndarray:
         if labels.dtype != np.int64 or labels.ndim != 1:
             raise UserError(f"{path} is not {WHAT}: train_labels is {labels.dtype} {labels.shape}")
     return labels
+
+
+def load_source(path: str | Path) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Return where the training samples of a canonical file come from; no image is read.
+
+    That is `train_source`, int64 (N,), the path of each file below a folder, str (N,), or None, and
+    what they are below: a folder, or the address of the files. Raises UserError as `load` does.
+    """
+    info = load_info(path)
+    with _remaking():
+        arrays = read_npz(path, WHAT)
+        paths = arrays.get("train_paths" if info["streamed"] else "train_files")
+        return arrays["train_source"], paths, info.get("root") or info.get("source", "")
 
 
 def load_info(path: str | Path) -> dict[str, Any]:
@@ -252,7 +294,7 @@ def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
         else:
             arrays[f"{split}_images"] = images
         arrays[f"{split}_labels"] = dataset.labels(split)
-    record = {name: getattr(dataset, name) for name in RECORD}
+    record = {name: getattr(dataset, name) for name in (*SOURCE, *RECORD)}
     return arrays | {name: array for name, array in record.items() if array is not None}
 
 
@@ -352,6 +394,17 @@ def _check_images(name: str, split: str, images: Images, like: Images) -> None:
         )
     if split != "val" and len(images) == 0:
         raise UserError(f"dataset {name}: {split}_images is empty")
+
+
+def _check_source(dataset: Dataset) -> None:
+    """Raise UserError unless the place of each training sample is there, and of files each path."""
+    count, source, files = len(dataset.train_labels), dataset.train_source, dataset.train_files
+    if source.dtype != np.int64 or source.shape != (count,):
+        found = f"{source.dtype} {source.shape}"
+        raise UserError(f"dataset {dataset.name}: train_source is {found}, not int64 ({count},)")
+    if files is not None and (files.dtype.kind != "U" or files.shape != (count,)):
+        found = f"{files.dtype} {files.shape}"
+        raise UserError(f"dataset {dataset.name}: train_files is {found}, not str ({count},)")
 
 
 def _check_record(dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from medcoreset.datasets.canonical import SPLITS, Dataset
+from medcoreset.datasets.canonical import SPLITS, Dataset, take
 from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 from medcoreset.reading import file_of
@@ -47,9 +47,10 @@ def handled(dataset: Dataset, policy: Policy = "keep") -> Dataset:
     left = ", ".join(f"{len(kept[split])} {split}" for split in SPLITS)
     notes.append(f"without these images there are {left}")
     dataset.info["duplicates"] = {"dropped": counts}
-    images = {f"{split}_images": _take(dataset.images(split), kept[split]) for split in SPLITS}
-    labels = {f"{split}_labels": dataset.labels(split)[kept[split]] for split in SPLITS}
-    return replace(dataset, **images, **labels)
+    others = SPLITS[1:]
+    images = {f"{split}_images": take(dataset.images(split), kept[split]) for split in others}
+    labels = {f"{split}_labels": dataset.labels(split)[kept[split]] for split in others}
+    return replace(dataset, **dataset.train_at(kept["train"]), **images, **labels)
 
 
 def _keys(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -140,7 +141,3 @@ def _check_left(dataset: Dataset, kept: dict[str, np.ndarray]) -> None:
             f"dataset {dataset.name}: without duplicates train has no image left of the class "
             f"{dataset.info['class_names'][lost[0]]}"
         )
-
-
-def _take(images: np.ndarray | StreamedImages, places: np.ndarray) -> np.ndarray | StreamedImages:
-    return images.subset(places) if isinstance(images, StreamedImages) else images[places]

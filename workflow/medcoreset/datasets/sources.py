@@ -22,7 +22,7 @@ from medcoreset.datasets import (
     tinyimagenet,
     vision,
 )
-from medcoreset.datasets.canonical import SPLITS, Dataset, Images
+from medcoreset.datasets.canonical import SPLITS, Dataset
 from medcoreset.datasets.catalog import (
     DEFAULT_VAL,
     SOURCES,
@@ -194,7 +194,10 @@ def _own(
 
 
 def _decoded(dataset: Dataset) -> Dataset:
-    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+    if isinstance(dataset.train_images, np.ndarray):
+        return dataset
+    images = {f"{split}_images": dataset.images(split)[:] for split in SPLITS}
+    return replace(dataset, **images, train_files=dataset.train_images.paths)
 
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:
@@ -221,9 +224,11 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
         parts["train"] = parts["train"][kept]
     if len(parts["train"]) == len(dataset.train_labels):
         return replace(dataset, name=identity.name)
-    images = {f"{split}_images": _take(dataset.train_images, part) for split, part in parts.items()}
-    labels = {f"{split}_labels": dataset.train_labels[part] for split, part in parts.items()}
-    return replace(dataset, name=identity.name, **images, **labels)
+    made = dataset.train_at(parts["train"])
+    if "val" in parts:
+        made["val_images"] = canonical.take(dataset.train_images, parts["val"])
+        made["val_labels"] = dataset.train_labels[parts["val"]]
+    return replace(dataset, name=identity.name, **made)
 
 
 def _to_be_decoded(dataset: Dataset, identity: Identity) -> Dataset:
@@ -231,7 +236,3 @@ def _to_be_decoded(dataset: Dataset, identity: Identity) -> Dataset:
     if identity.decoded:
         dataset.info["decoded"] = True
     return dataset
-
-
-def _take(images: Images, indices: np.ndarray) -> Images:
-    return images[indices] if isinstance(images, np.ndarray) else images.subset(indices)
