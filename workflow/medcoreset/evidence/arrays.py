@@ -15,7 +15,7 @@ class Array(NamedTuple):
     samples, P preselected samples, R models, Q queries, S private samples, B models of
     random subsets; a symbol stands for one size throughout a piece of evidence. `kind` is one of
 
-    - integer, boolean (0 or 1);
+    - integer, boolean (0 or 1), identifier (an integer or text, of which nothing is computed);
     - real, and statistic, which rounding may take a little beyond its bounds;
     - logit, a real of whose rows not all are probabilities;
     - probability, log_probability, of which rows are distributions.
@@ -76,6 +76,9 @@ ARRAYS = {
         ("T", "V"), "statistic", "p_y of the validation samples after each epoch", 0, 1
     ),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
+    "sample_ids": Array(
+        ("N",), "identifier", "what you call each sample, to have it in the coreset"
+    ),
 }
 
 _PROBABILITIES = (("probs", "labels"), ("log_probs", "labels"))
@@ -103,6 +106,7 @@ GIVEN = (
     *("query_features", "query_probs", "query_labels"),
     *("private_features", "private_probs", "private_labels"),
     *("subset_members", "subset_correct", "val_target_prob"),
+    "sample_ids",
 )
 """Arrays that no stage of the workflow makes: they are the user's own, for `medcoreset select`."""
 

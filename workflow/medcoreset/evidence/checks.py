@@ -52,9 +52,11 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
 
 
 def _check_type(source: str, name: str, array: np.ndarray, kind: str) -> None:
-    allowed = {"integer": "iu", "boolean": "biu"}.get(kind, "fiu")
+    allowed = {"integer": "iu", "boolean": "biu", "identifier": "iuU"}.get(kind, "fiu")
     if array.dtype.kind not in allowed:
-        wanted = kind if kind in ("integer", "boolean") else "real numbers"
+        wanted = {"integer": kind, "boolean": kind, "identifier": "integer or text"}.get(
+            kind, "real numbers"
+        )
         raise UserError(
             f"{source}: {name} has the data type {array.dtype}, but it is to be {wanted}"
         )
@@ -101,7 +103,7 @@ def values(
     is C, if it is known.
     """
     kind = ARRAYS[name].kind
-    if kind == "integer" or block.dtype == bool or not block.size:
+    if kind in ("integer", "identifier") or block.dtype == bool or not block.size:
         return
     if kind in ("probability", "log_probability"):
         with np.errstate(over="ignore"):

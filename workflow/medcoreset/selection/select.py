@@ -109,7 +109,8 @@ def select(
         where = f" ({times} of {len(warnings)} classes)" if len(warnings) > 1 else ""
         say(f"{method.name} on {evidence.name}{where}: {warning}")
     indices, weights = _joined(preselected + picked)
-    return Selection(method.name, options, indices, scores, weights)
+    ids = evidence["sample_ids"][indices] if evidence.given("sample_ids") else None
+    return Selection(method.name, options, indices, scores, weights, ids)
 
 
 def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> None:
