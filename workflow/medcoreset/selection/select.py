@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,7 +44,8 @@ def score(
         raise UserError(f"{method.name} does not score samples: it selects them directly")
     _require(method, evidence, options)
     own = {name: options[name] for name in method.scored_with}
-    scores = np.asarray(method.score(evidence, **own), dtype=np.float64)
+    with _installed(method):
+        scores = np.asarray(method.score(evidence, **own), dtype=np.float64)
     check_scores(method, scores, evidence.name)
     return scores
 
@@ -97,10 +99,11 @@ def select(
         _require(method, evidence, options)
     preselected, picked, warnings = [], [], []
     for group in _groups(evidence, count, balance or method.balance, seed, method.together):
-        if method.select is None:
-            picks = _pick(method, scores, ties, group, options)
-        else:
-            picks = _select(method, evidence, scores, group, epoch, options)
+        with _installed(method):
+            if method.select is None:
+                picks = _pick(method, scores, ties, group, options)
+            else:
+                picks = _select(method, evidence, scores, group, epoch, options)
         warnings.append(picks.warning)
         given = len(group.preselected)
         preselected.append(_part(picks, slice(given)))
@@ -121,6 +124,18 @@ def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> 
         raise UserError(f"{method.name}: {lack}") from None
     if any("T" in ARRAYS[name].shape for name in needed):
         method.check_dynamics(evidence.epochs, options)
+
+
+@contextmanager
+def _installed(method: Method) -> Iterator[None]:
+    """Let a package that the core does not depend on be a UserError where it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as lack:
+        raise UserError(
+            f"{method.name} needs the package {lack.name}, which is not installed: pip install "
+            "'medcoreset[workflow]'"
+        ) from None
 
 
 def _check_count(count: int, evidence: Evidence) -> None:
