@@ -23,6 +23,7 @@ STAGES = {
     "figure": "draw a figure of an experiment",
     "select": "bring your own evidence: select a coreset from arrays of any framework",
     "methods": "list the methods, their evidence and their options",
+    "reference": "print what can be configured: keys, options, networks, datasets, figures, rules",
 }
 
 
