@@ -12,9 +12,9 @@ import torch
 import clock
 from medcoreset import methods
 from medcoreset.evidence import Evidence
+from medcoreset.recording.recorder import Recorder
 from medcoreset.selection.select import score
 from medcoreset.selection.windows import grid, score_pairs, window_pairs
-from medcoreset.training.dynamics import Recorder
 from reference import dump, load
 from table import Goal, Row
 
@@ -61,14 +61,14 @@ def organ_a() -> Iterator[Row]:
         pickle, evidence = Path(folder) / "dynamics.pkl", Path(folder) / "evidence"
         recorder = Recorder(evidence, labels, classes=classes, epochs=epochs, probs_budget_mb=256)
         ours, lists = 0.0, []
-        for epoch in range(epochs):
+        for _ in range(epochs):
             logits = 3 * torch.randn(samples, classes, generator=random)
             order = torch.randperm(samples, generator=random)
             batches = [(indices, logits[indices]) for indices in map(torch.clone, order.split(256))]
             began = clock.seconds()
             for indices, rows in batches:
                 recorder.record(indices, rows)
-            recorder.finish_epoch(epoch)
+            recorder.end_epoch()
             ours += clock.seconds() - began
             lists.append(
                 [(indices, torch.log_softmax(rows, 1).half()) for indices, rows in batches]

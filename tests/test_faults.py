@@ -22,8 +22,8 @@ import torch
 
 from medcoreset.atomic import replacing, write_json, write_npz
 from medcoreset.errors import UserError
+from medcoreset.recording.recorder import Recorder
 from medcoreset.training.checkpoint import Checkpoint
-from medcoreset.training.dynamics import Recorder
 from tests.conftest import ROOT, STUDY, digests
 
 pytestmark = pytest.mark.long

@@ -166,7 +166,7 @@ def test_comments_spaces_and_the_order_of_keys_rerun_nothing(project, edit):
     edit(FIRST, "length: 2, early: 1, late: 3", "late: 3, early: 1, length: 2")
     edit(PROTOCOL, "epochs: 5, batch_size: 64", "batch_size: 64, epochs: 5")
     edit("config/protocols/clean.yaml", "training:", "# what all protocols share\ntraining:")
-    for name in ("methods/el2n", "training/dynamics", "selection/select", "evidence/evidence"):
+    for name in ("methods/el2n", "recording/recorder", "selection/select", "evidence/evidence"):
         edit(f"workflow/medcoreset/{name}.py", *COMMENT)
     assert project.pending() == set()
 
@@ -201,7 +201,7 @@ SELECTED = ["scores/", "coresets/", "runs/", "experiments/"]
     ("name", "edited", "depends"),
     [
         ("reporting/metrics", CODE, TRAINED),
-        ("training/dynamics", CODE, TRAINED),
+        ("recording/recorder", CODE, TRAINED),
         ("networks/lenet", ("from torch", "import math\n\nfrom torch"), TRAINED),
         ("selection/select", CODE, SELECTED),
         ("evidence/evidence", CODE, SELECTED),

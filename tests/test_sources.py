@@ -36,8 +36,9 @@ def test_a_method_depends_on_the_files_that_it_imports(name, computed_with):
 
 def test_a_training_depends_on_what_takes_part_in_it_and_nothing_else():
     found = {path.relative_to(PACKAGE).as_posix() for path in files(PACKAGE / "training/run.py")}
-    takes_part = {"loop", "schedule", "data", "dynamics", "evaluation", "optimizer"}
+    takes_part = {"loop", "schedule", "data", "evaluation", "optimizer"}
     assert {f"training/{name}.py" for name in takes_part} <= found
+    assert {f"recording/{name}.py" for name in ("recorder", "statistics", "files", "rows")} <= found
     assert {f"reporting/{name}.py" for name in ("rules", "metrics", "reports")} <= found
     assert {"datasets/canonical.py", "datasets/streaming.py", "seeding.py"} <= found
     assert not found & {"training/progress.py", "locks.py"}

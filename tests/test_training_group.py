@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcoreset.errors import UserError
+from medcoreset.recording.statistics import STATISTICS
 from medcoreset.training.checkpoint import state_folder
-from medcoreset.training.dynamics import STATISTICS
 from medcoreset.training.group import Group
 from medcoreset.training.options import as_flags
 from medcoreset.training.run import Job, train_coresets, train_surrogate

@@ -9,9 +9,9 @@ from medcoreset.datasets import canonical
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.device import arithmetic
 from medcoreset.networks.factory import build
+from medcoreset.recording.recorder import Recorder
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import resident
-from medcoreset.training.dynamics import Recorder
 from medcoreset.training.group import ALONE, Group
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model

@@ -58,6 +58,8 @@ def check_output(path: str | Path, *, folder: bool = False) -> None:
                 break
             if len(os.fsencode(place.name)) > MOST_BYTES:
                 raise UserError(f"{str(path)[:100]} …: a name has at most {MOST_BYTES} bytes")
+    except UserError:
+        raise
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise UserError(f"{str(path)[:100]!r} is to be {wanted}: {reason}") from None

@@ -58,7 +58,8 @@ def resolve(name: str, threads: int | None) -> torch.device:
     Torch's own default of all cores makes jobs that share a machine several times slower than the
     threads that the scheduler gave them. A GPU is the process's own until it ends, or shared
     by as many as the environment variable MEDCORESET_JOBS_PER_GPU says; others wait. A process that
-    is given threads is a job of ours, and keeps the memory that it frees.
+    is given threads is a job of ours, and keeps the memory that it frees. One that is not is the user's: its
+    GPU is the one it computes on, and no setting of torch is changed.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -67,6 +68,8 @@ def resolve(name: str, threads: int | None) -> torch.device:
         raise UserError("device: cuda is not available here; use cpu or auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and threads is None:
+        return torch.device("cuda", torch.cuda.current_device())
     if name == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = True

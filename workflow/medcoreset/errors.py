@@ -17,8 +17,8 @@ ADVICE = dict.fromkeys(
 """What to do about a file that cannot be written, by the number of the error."""
 
 
-class UserError(Exception):
-    """A mistake of the user's: one line that names the key, file or value, and what is allowed.
+class UserError(ValueError):
+    """A mistake of the user's: one line that names the argument, key, file or value, and what is allowed.
 
     The command line prints it without a traceback and exits with status 2. What cannot be printed,
     as a line break in the name of a file, is escaped.

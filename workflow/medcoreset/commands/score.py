@@ -2,13 +2,11 @@ from pathlib import Path
 
 import click
 
-from medcoreset import cost, identity, methods, provenance
+from medcoreset import api, cost, identity, methods, provenance
 from medcoreset.commands import flags
-from medcoreset.datasets import canonical
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.selection.files import write_scores
-from medcoreset.selection.select import score
 
 
 @click.command(name="score", cls=flags.Stage)
@@ -42,6 +40,9 @@ def command(
     out: Path,
 ) -> None:
     """Score every training sample by METHOD."""
+    # Here, since datasets need libraries that the Python interface does without.
+    from medcoreset.datasets import canonical
+
     chosen = methods.get(method)
     options = chosen.parse_options(identity.pairs(settings, "--set"))
     info = canonical.load_info(dataset)
@@ -53,6 +54,6 @@ def command(
             *folders, name=info["name"], missing=missing, device=device, threads=threads
         )
         arrays.check_labels(canonical.load_labels(dataset))
-        scores = score(chosen, arrays, options)
+        scores = api.score(method, arrays, **options)
     write_scores(out, scores, method, chosen.scoring(options), info["sha256"], recipe)
     took.write(cost.beside(out))

@@ -2,15 +2,12 @@ from pathlib import Path
 
 import click
 
-from medcoreset import identity, methods
+from medcoreset import api, identity, methods
 from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
-from medcoreset.selection.budget import budget
-from medcoreset.selection.files import write_selection
-from medcoreset.selection.select import select
 
 
 @click.command(name="select", cls=flags.Stage)
@@ -39,10 +36,10 @@ def command(
     out: Path,
 ) -> None:
     """Select a coreset by METHOD from the arrays in EVIDENCE, an .npz file or a folder of .npy."""
-    chosen = methods.get(method)
-    options = chosen.parse_options(identity.pairs(settings, "--set"))
+    options = methods.parse_options(method, identity.pairs(settings, "--set"))
     if (rate is None) == (count is None):
         raise UserError("give either --rate or --count")
     arrays = Evidence.load(evidence, missing=missing, device=device, threads=threads)
-    size = budget(rate, len(arrays)) if count is None else count
-    write_selection(out, select(chosen, arrays, size, balance=balance, seed=seed, options=options))
+    api.select(method, arrays, rate=rate, count=count, balance=balance, seed=seed, **options).save(
+        out
+    )

@@ -75,6 +75,8 @@ def _read(where: str, read_bytes: Read, paths: list[str]) -> Dataset:
                 )
             arrays[f"{split}_images"] = _decode(where, [path for path, _ in files], read_bytes)
             arrays[f"{split}_labels"] = np.array([label[wnid] for _, wnid in files], np.int64)
+    except UserError:
+        raise
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise UserError(f"dataset tinyimagenet: {where} is not as published: {error}") from error
     return Dataset(

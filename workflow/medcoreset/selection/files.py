@@ -1,6 +1,5 @@
 """The files of scores, window scores and coresets (`.npz` without pickles)."""
 
-import json
 import os
 import re
 import shutil
@@ -17,16 +16,7 @@ from medcoreset.atomic import check_output, replacing, write_npz
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
 from medcoreset.reading import read_npz
-from medcoreset.selection.select import Selection
-
-
-def write_selection(path: str | Path, selection: Selection, **more: str) -> None:
-    """Write a coreset: indices, scores and weights where there are any, method, options (JSON)."""
-    arrays = {"indices": selection.indices}
-    for name in ("scores", "weights"):
-        if getattr(selection, name) is not None:
-            arrays[name] = getattr(selection, name)
-    write_npz(path, **arrays, **_described(selection.method, selection.options, **more))
+from medcoreset.selection.selection import Selection, as_json, described
 
 
 def write_coresets(
@@ -47,8 +37,7 @@ def write_coresets(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         made = Path(temporary) / folder.name
         for seed, selection in coresets.items():
-            described = {"dataset_sha256": dataset, "recipe": recipe}
-            write_selection(made / f"seed{seed}.npz", selection, **described)
+            selection.save(made / f"seed{seed}.npz", dataset_sha256=dataset, recipe=recipe)
         took.write(made / cost.FILE)
         if folder.exists():
             shutil.rmtree(folder)
@@ -77,8 +66,8 @@ def write_scores(
     recipe: str,
 ) -> None:
     """Write scores (N,) with the method, the options they depend on, the dataset's SHA-256, recipe."""
-    described = _described(method, options, dataset_sha256=dataset, recipe=recipe)
-    write_npz(path, scores=scores, **described)
+    about = described(method, options, dataset_sha256=dataset, recipe=recipe)
+    write_npz(path, scores=scores, **about)
 
 
 def read_scores(
@@ -95,7 +84,7 @@ def read_scores(
     Raises UserError if they are of another one, of another recipe where one is expected, or not a
     number for each of its N = `samples`.
     """
-    expected = {"method": method, "options": _json(options), "dataset_sha256": dataset}
+    expected = {"method": method, "options": as_json(options), "dataset_sha256": dataset}
     file = read_npz(path, "a file of scores", "scores", "recipe", *expected)
     for key, value in expected.items():
         if str(file[key]) != value:
@@ -124,7 +113,7 @@ def write_windows(
     """
     pairs = np.asarray(pairs, dtype=np.int64)
     layout = {"descr": "<f4", "fortran_order": False, "shape": (len(pairs), samples)}
-    description = _described("eva", options, dataset_sha256=dataset, recipe=recipe)
+    description = described("eva", options, dataset_sha256=dataset, recipe=recipe)
     with replacing(path) as temporary:
         np.savez(temporary, pairs=pairs, length=np.int64(options["length"]), **description)
         with (
@@ -134,12 +123,3 @@ def write_windows(
             np.lib.format.write_array_header_1_0(member, layout)
             for row in rows:
                 member.write(row.astype("<f4").data)
-
-
-def _described(method: str, options: Mapping[str, Any], **more: str) -> dict[str, np.ndarray]:
-    texts = {"method": method, "options": _json(options), **more}
-    return {name: np.array(text) for name, text in texts.items()}
-
-
-def _json(options: Mapping[str, Any]) -> str:
-    return json.dumps(dict(options), sort_keys=True)

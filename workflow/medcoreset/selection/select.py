@@ -15,17 +15,7 @@ from medcoreset.methods.registry import Balance, Method, Picks, Streams
 from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
 from medcoreset.selection.drop import drop_weights
-
-
-@dataclass(frozen=True)
-class Selection:
-    """A coreset: indices int64 (M,) in picking order, weights (M,) or None, scores (N,) or None."""
-
-    method: str
-    options: dict[str, Any]
-    indices: np.ndarray
-    scores: np.ndarray | None = None
-    weights: np.ndarray | None = None
+from medcoreset.selection.selection import Selection
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
 from medcoreset.selection.coreset import coreset_digest, read_coreset
+from medcoreset.selection.selection import check_indices, check_weights
 from medcoreset.training.draw import Draw, Redrawn
 from medcoreset.training.loop import Subset
 
@@ -49,43 +50,7 @@ def _read(path: Path, seed: int, dataset: Dataset, recipe: str) -> Subset:
             f"coreset {path} was selected from other data (SHA-256 {found.dataset_sha256[:12]}…) "
             f"than {dataset.name} (SHA-256 {dataset.sha256[:12]}…)"
         )
-    indices = _indices(f"coreset {path}", found.indices, len(dataset.train_labels))
-    if found.weights is None:
-        return Subset(seed, indices)
-    return Subset(seed, indices, _weights(f"coreset {path}", found.weights, len(indices)))
-
-
-def _indices(where: str, array: np.ndarray, samples: int) -> np.ndarray:
-    """Return indices, int64 (M,), if they are those of distinct samples, else raise UserError."""
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise UserError(
-            f"{where}: indices is {array.dtype} {array.shape}, but it is to be integers (M,)"
-        )
-    if not array.size:
-        raise UserError(f"{where} names no sample: indices is empty")
-    outside = np.flatnonzero((array < 0) | (array >= samples))
-    if outside.size:
-        raise UserError(
-            f"{where} names samples outside 0 … {samples - 1}: indices[{outside[0]}] is "
-            f"{array[outside[0]]}"
-        )
-    if len(np.unique(array)) != len(array):
-        raise UserError(f"{where} names a sample twice")
-    return array.astype(np.int64)
-
-
-def _weights(where: str, array: np.ndarray, count: int) -> np.ndarray:
-    """Return weights (M,) if they are from 0 to what float32 holds, and not all 0, else UserError."""
-    if array.shape != (count,) or array.dtype.kind not in "fiu":
-        raise UserError(
-            f"{where}: weights is {array.dtype} {array.shape}, but it is to be numbers, one for "
-            f"each of the {count} indices"
-        )
-    wrong = np.flatnonzero(~((array >= 0) & (array <= np.finfo(np.float32).max)))
-    if wrong.size:
-        raise UserError(
-            f"{where}: weights[{wrong[0]}] is {array[wrong[0]]:g}, but it is to be 0 or more, and finite"
-        )
-    if not array.any():
-        raise UserError(f"{where}: all weights are 0")
-    return array
+    check_indices(f"coreset {path}", found.indices, len(dataset.train_labels))
+    if found.weights is not None:
+        check_weights(f"coreset {path}", found.weights, len(found.indices))
+    return Subset(seed, found.indices.astype(np.int64), found.weights)

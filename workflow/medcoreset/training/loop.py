@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy
 
 from medcoreset import seeding
 from medcoreset.errors import UserError
+from medcoreset.recording.recorder import Recorder
 from medcoreset.reporting.reports import Reports
 from medcoreset.reporting.rules import possible
 from medcoreset.training import evaluation, optimizer
 from medcoreset.training.checkpoint import Checkpoint, Interruption
 from medcoreset.training.data import Crops, Data, Split, epoch_crops, epoch_order
 from medcoreset.training.draw import Progressed, Redrawn
-from medcoreset.training.dynamics import Recorder
 from medcoreset.training.graphs import Graphs
 from medcoreset.training.group import ALONE, Group
 from medcoreset.training.model import Model
@@ -250,7 +250,7 @@ class Training:
                 everything = torch.arange(len(self.data.train), device=self.device)
                 self.recorder.record(everything, logits)
         if self.recorder:
-            self.recorder.finish_epoch(self.epoch)
+            self.recorder.end_epoch()
         self.history.append(entry | accuracies)
         self.progress.epoch(self.history[-1])
         self.epoch, self.step, self.done = self.epoch + 1, 0, after

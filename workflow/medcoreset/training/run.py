@@ -21,6 +21,8 @@ from medcoreset.locks import sole
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
+from medcoreset.recording.outputs import Outputs, write_outputs
+from medcoreset.recording.recorder import Recorder
 from medcoreset.reporting.metrics import of_coreset
 from medcoreset.training import coreset, group
 from medcoreset.training.checkpoint import (
@@ -32,9 +34,8 @@ from medcoreset.training.checkpoint import (
     state_bytes,
     state_folder,
 )
-from medcoreset.training.data import Data, resident
+from medcoreset.training.data import Data, Split, resident
 from medcoreset.training.draw import Draw
-from medcoreset.training.dynamics import Recorder
 from medcoreset.training.group import Group
 from medcoreset.training.loop import Subset, Training
 from medcoreset.training.model import Model
@@ -87,18 +88,21 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         if state is None and bench.group.first:
             shutil.rmtree(evidence, ignore_errors=True)
         epochs = plan(len(subset.indices), job.options).epochs
-        recorder = (epochs > 0 and bench.group.first) and Recorder(
-            evidence,
-            bench.data.train.labels,
-            classes=bench.data.classes,
-            epochs=epochs,
-            probs_budget_mb=probs_budget_mb,
-        )
+        recorder = None
+        if epochs > 0 and bench.group.first:
+            # The first process has the logits of all of them.
+            about = evidence, bench.data.train.labels, bench.data.classes
+            if state is None:
+                recorder = Recorder(*about, epochs, probs_budget_mb=probs_budget_mb, together=False)
+            else:
+                recorder = Recorder.resume(*about, together=False)
         training = bench.train(subset, checkpoint, state, recorder)
-        outputs = _outputs(training)
+        train, val = _outputs(training, bench.data.train), None
+        if len(bench.data.val):
+            val = _outputs(training, bench.data.val)
         if not bench.group.first:
             return
-        _write_outputs(evidence, outputs)
+        write_outputs(evidence, train, val)
         bench.seal(evidence)
         with replacing(bench.state / "model.pt") as temporary:
             temporary.write_bytes(state_bytes(training.model.network.state_dict()))
@@ -426,27 +430,9 @@ class _Bench:
         return kept_folder(self.job.out) / f"seed{seed}.npz"
 
 
-def _outputs(training: Training) -> dict[str, torch.Tensor]:
-    """Return what the trained surrogate makes of train and val, in evaluation mode."""
-    data = training.data
-    features, logits = training.predict(data.train)
-    arrays = {"labels": data.train.labels, "logits": logits, "features": features}
-    if len(data.val):
-        val_features, val_logits = training.predict(data.val)
-        arrays |= {
-            "val_labels": data.val.labels,
-            "val_probs": torch.softmax(val_logits, 1),
-            "val_features": val_features,
-        }
-    return arrays
-
-
-def _write_outputs(evidence: Path, arrays: dict[str, torch.Tensor]) -> None:
-    """Write arrays as evidence."""
-    evidence.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        with replacing(evidence / f"{name}.npy") as temporary:
-            np.save(temporary, array.cpu().numpy(), allow_pickle=False)
+def _outputs(training: Training, split: Split) -> Outputs:
+    """Return what the trained surrogate makes of a split, in evaluation mode."""
+    return Outputs(split.labels, *training.predict(split))
 
 
 def _move(source: Path, target: Path) -> None:
