@@ -1,10 +1,12 @@
-"""What MkDocs makes of the repository: generated tables, and pages that lie elsewhere."""
+"""What MkDocs makes of the repository: generated tables, the notebook, and pages that lie elsewhere."""
 
+import base64
 import os
 import re
 import sys
 from pathlib import Path
 
+import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -13,6 +15,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from medcoreset.study import reference  # noqa: E402, the path is set above
+
+NOTEBOOK = ROOT / "docs" / "notebook" / "digits.ipynb"
 
 ELSEWHERE = {
     "project/changelog.md": "CHANGELOG.md",
@@ -27,6 +31,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for uri, source in ELSEWHERE.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=_linked(text, uri)))
+    text, pictures = _of_notebook(NOTEBOOK)
+    files.append(File.generated(config, "notebook.md", content=text))
+    for name, content in pictures.items():
+        files.append(File.generated(config, name, content=content))
     return files
 
 
@@ -44,3 +52,22 @@ def _linked(text: str, uri: str) -> str:
         return f"]({target}{'#' + anchor if anchor else ''})"
 
     return re.sub(r"\]\((docs/[^)]+)\)", link, text)
+
+
+def _of_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return an executed notebook as Markdown, and its pictures by name."""
+    parts, pictures = [], {}
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if "image/png" in data:
+                name = f"notebook/picture{len(pictures) + 1}.png"
+                pictures[name] = base64.b64decode(data["image/png"])
+                parts.append(f"![What the cell above draws]({name})")
+            elif text := output.get("text") or data.get("text/plain", ""):
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts), pictures

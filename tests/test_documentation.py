@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import nbformat
+import numpy as np
 import pytest
+from nbclient import NotebookClient
 
+import medcoreset
 from medcoreset import methods
 from medcoreset.__main__ import STAGES
 from medcoreset.errors import UserError
@@ -69,8 +73,8 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 def test_every_block_has_a_language_that_is_checked():
-    languages = {block.language for block in blocks("sh", "python", "yaml", "text")}
-    assert languages == {"sh", "python", "yaml"}
+    every = {found[1] for path in pages() for found in FENCE.findall(path.read_text("utf-8"))}
+    assert every == {"sh", "python", "yaml", "text"}
     for path in pages():
         text = path.read_text(encoding="utf-8")
         opened = len(re.findall(r"^ *```\w+", text, re.MULTILINE))
@@ -81,7 +85,7 @@ def test_every_block_has_a_language_that_is_checked():
 def by_page() -> dict[str, list[Block]]:
     found = defaultdict(list)
     for block in blocks("python"):
-        if not block.title:
+        if not block.title and block.page != "README.md":
             found[block.page].append(block)
     return found
 
@@ -100,6 +104,49 @@ def test_the_python_of_a_page_runs(page, tmp_path):
             timeout=300,
         )
         assert done.returncode == 0, f"{start}: {done.stderr}"
+        for block in blocks("text") if start == ["page.py"] else ():
+            if block.page == page:
+                assert words_of(done.stdout) == words_of(block.text)
+
+
+def words_of(printed: str) -> list[str]:
+    """Return what was printed without the numbers, which differ between processors."""
+    return re.sub(r"[\d.]+", "0", printed).split()
+
+
+def test_the_three_lines_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    names = {"medcoreset": medcoreset, "labels": np.arange(200) % 10, "indices": np.arange(200)}
+    (block,) = (each for each in blocks("python") if each.page == "README.md")
+    first, second, third = block.text.splitlines()
+    exec(first, names)
+    for _ in range(5):
+        names["logits"] = rng.normal(size=(200, 10))
+        names["logits"][names["indices"], names["labels"]] += 1
+        exec(second, names)
+        names["recorder"].end_epoch()
+    exec(third, names)
+    assert len(set(names["coreset"])) == 20
+
+
+def test_the_notebook_runs_and_its_pictures_are_in_it(tmp_path):
+    path = ROOT / "docs" / "notebook" / "digits.ipynb"
+    shown = nbformat.read(path, as_version=4)
+    pictures = [out for cell in shown.cells for out in cell.get("outputs", ()) if "data" in out]
+    assert sum("image/png" in out["data"] for out in pictures) == 3
+    run = nbformat.read(path, as_version=4)
+    place = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(run, timeout=300, kernel_name="python3", resources=place).execute()
+    assert kinds_of_outputs(run) == kinds_of_outputs(shown), "execute the notebook, and save it"
+
+
+def kinds_of_outputs(notebook: nbformat.NotebookNode) -> list[list[str]]:
+    """Return what the cells gave, without what a library warned of on standard error."""
+    return [
+        [out.output_type for out in cell.get("outputs", ()) if out.get("name") != "stderr"]
+        for cell in notebook.cells
+    ]
 
 
 def outputs(page: str) -> list[list[str]]:
@@ -307,3 +354,9 @@ def test_the_site_loads_nothing_from_elsewhere(site):
         assert not loaded.search(page.read_text(encoding="utf-8")), page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\(\s*['\"]?https?:", sheet.read_text(encoding="utf-8")), sheet
+
+
+def test_the_reference_has_the_whole_interface(site):
+    page = (site / "reference" / "api.html").read_text(encoding="utf-8")
+    for name in set(medcoreset.__all__) - {"methods"}:
+        assert re.search(rf'id="medcoreset[\w.]*\.{name}"', page), name
