@@ -11,12 +11,11 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.methods import get
 from medcoreset.methods.registry import Balance
+from medcoreset.options import Device
 from medcoreset.seeding import LARGEST
 from medcoreset.selection import select as driver
 from medcoreset.selection.budget import budget
 from medcoreset.selection.selection import Selection
-
-DEVICES = ("auto", "cpu", "cuda")
 
 Given = str | os.PathLike[str] | Evidence | Mapping[str, Any]
 
@@ -29,7 +28,7 @@ def select(
     count: int | None = None,
     balance: Balance | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
     threads: int | None = None,
     **options: Any,
 ) -> Selection:
@@ -73,7 +72,7 @@ def score(
     method: str,
     evidence: Given,
     *,
-    device: str = "auto",
+    device: Device = "auto",
     threads: int | None = None,
     **options: Any,
 ) -> np.ndarray:
@@ -85,9 +84,9 @@ def score(
     return driver.score(get(method), _evidence(evidence, device, threads), options)
 
 
-def _evidence(given: Given, device: str, threads: int | None) -> Evidence:
-    if device not in DEVICES:
-        raise UserError(f"device is {device!r}, but it is to be {', '.join(DEVICES)}")
+def _evidence(given: Given, device: Device, threads: int | None) -> Evidence:
+    if device not in get_args(Device):
+        raise UserError(f"device is {device!r}, but it is to be {', '.join(get_args(Device))}")
     if threads is not None and (not _is_integer(threads) or threads < 1):
         raise UserError(f"threads is {threads!r}, but it is to be an integer from 1, or None")
     how: dict[str, Any] = {"device": device, "threads": threads}

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import nn
 from medcoreset import __version__
 from medcoreset.errors import UserError
 from medcoreset.locks import claim
+from medcoreset.options import Device
 
 JOBS_PER_GPU = "MEDCORESET_JOBS_PER_GPU"
 
@@ -61,6 +62,8 @@ def resolve(name: str, threads: int | None) -> torch.device:
     is given threads is a job of ours, and keeps the memory that it frees. One that is not is the user's: its
     GPU is the one it computes on, and no setting of torch is changed.
     """
+    if name not in get_args(Device):
+        raise UserError(f"device is {name!r}, but it is to be {', '.join(get_args(Device))}")
     if threads is not None:
         torch.set_num_threads(threads)
         keep_freed_memory()

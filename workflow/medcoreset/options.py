@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from medcoreset.errors import UserError
 
+Device = Literal["auto", "cpu", "cuda"]
+"""Where to compute; `auto` is a GPU if there is one."""
+
 Unit = Literal["", "epoch", "epochs", "surrogates", "checkpoint"]
 
 

@@ -13,6 +13,7 @@ from medcoreset.atomic import check_output
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
+from medcoreset.options import Device
 from medcoreset.seeding import LARGEST
 from medcoreset.selection.budget import Rounding
 from medcoreset.training.options import TrainingOptions, type_of
@@ -106,7 +107,7 @@ missing = click.option(
 
 device = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(get_args(Device)),
     default="auto",
     show_default=True,
     help="Where to compute; auto: cuda if there is one.",

@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from medcoreset.device import resolve
 from medcoreset.errors import UserError
+from medcoreset.options import Device
 from medcoreset.recording.outputs import Outputs, write_outputs
 
 LABELS = ("labels", "label")
@@ -23,7 +24,7 @@ def extract(
     *,
     head: str = "fc",
     val_loader: Iterable[Any] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     out: str | Path = "evidence",
 ) -> Path:
     """Write features, logits and labels of the training samples, and of validation samples, to `out`.

@@ -135,6 +135,8 @@ class Recorder:
             return
         if not self._current:
             self._start(logits.device)
+        elif self._least.device.type == "cpu" != logits.device.type:
+            self._move(logits.device)  # a state was loaded from a file
         # From the memory of a GPU to another place nothing may be read before it has arrived.
         device = self._least.device
         how = {"device": device, "copy": True, "non_blocking": device.type == "cuda"}
@@ -171,10 +173,13 @@ class Recorder:
     def state(self) -> dict[str, Any]:
         """Return what is recorded of the current epoch, for a checkpoint in the midst of it.
 
-        Epochs that the checkpoint will count as done reach the disk first.
+        Epochs that the checkpoint will count as done reach the disk first. Of several processes that record
+        together, the state is without the current epoch: what they recorded of it will count as not seen.
         """
         if self._processes.first:
             self._files.flush()
+        if self._processes.size > 1:
+            return {"epoch": self.epoch, "current": {}}
         return {
             "epoch": self.epoch,
             "current": self._current,
@@ -211,6 +216,11 @@ class Recorder:
             # a batch has twice, and whether all rows look like probabilities.
             n = self._samples
             self._least = torch.tensor([n, n, n, n, 1]).to(device)
+
+    def _move(self, device: torch.device) -> None:
+        self._labels, self._least = self._labels.to(device), self._least.to(device)
+        self._current = {name: tensor.to(device) for name, tensor in self._current.items()}
+        self._pending = [(one.to(device), other.to(device)) for one, other in self._pending]
 
     def _clear(self) -> None:
         self._current, self._pending, self._least = {}, [], None

@@ -1,0 +1,1 @@
+"""Recorders for training libraries, each a few lines; a module imports its library, which is an extra."""
