@@ -1,6 +1,8 @@
 """What the documents say is what the code does: every code block is run, or checked as far as it can be."""
 
+import ast
 import importlib
+import importlib.util
 import os
 import re
 import shlex
@@ -30,7 +32,9 @@ from medcoreset.study.schema import schema, validated
 from tests.any_evidence import evidence_of
 from tests.conftest import ROOT
 
-FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"^(<!-- not run: [^\n]*-->\n)?( *)```(\w+)([^\n]*)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE
+)
 TITLE = re.compile(r'title="([^"]+)"')
 
 STUDY = configuration.load({})
@@ -38,12 +42,13 @@ GROUPS = {"eva", "deepcore", "all", "every"}
 
 
 class Block(NamedTuple):
-    """A fenced block of a document: its language, its title, and its lines without indentation."""
+    """A fenced block of a document: its lines without indentation, and whether they can be run here."""
 
     page: str
     language: str
     title: str
     text: str
+    runs: bool
 
 
 def pages() -> list[Path]:
@@ -54,11 +59,12 @@ def pages() -> list[Path]:
 def blocks(*languages: str) -> list[Block]:
     found = []
     for path in pages():
-        for indent, language, about, text in FENCE.findall(path.read_text(encoding="utf-8")):
+        document = path.read_text(encoding="utf-8")
+        for not_run, indent, language, about, text in FENCE.findall(document):
             title = TITLE.search(about)
             text = re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
             page = str(path.relative_to(ROOT))
-            found.append(Block(page, language, title[1] if title else "", text))
+            found.append(Block(page, language, title[1] if title else "", text, not not_run))
     return [each for each in found if each.language in languages]
 
 
@@ -73,7 +79,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 def test_every_block_has_a_language_that_is_checked():
-    every = {found[1] for path in pages() for found in FENCE.findall(path.read_text("utf-8"))}
+    every = {found[2] for path in pages() for found in FENCE.findall(path.read_text("utf-8"))}
     assert every == {"sh", "python", "yaml", "text"}
     for path in pages():
         text = path.read_text(encoding="utf-8")
@@ -85,7 +91,7 @@ def test_every_block_has_a_language_that_is_checked():
 def by_page() -> dict[str, list[Block]]:
     found = defaultdict(list)
     for block in blocks("python"):
-        if not block.title and block.page != "README.md":
+        if not block.title and block.runs and block.page != "README.md":
             found[block.page].append(block)
     return found
 
@@ -112,6 +118,15 @@ def test_the_python_of_a_page_runs(page, tmp_path):
 def words_of(printed: str) -> list[str]:
     """Return what was printed without the numbers, which differ between processors."""
     return re.sub(r"[\d.]+", "0", printed).split()
+
+
+def test_python_that_is_not_run_imports_what_exists():
+    (block,) = (each for each in blocks("python") if not each.runs)
+    for node in ast.parse(block.text).body:
+        if isinstance(node, ast.ImportFrom):
+            file = Path(importlib.util.find_spec(node.module).origin)
+            # Not imported, since that takes longer than all other blocks.
+            assert all(alias.name in file.read_text(encoding="utf-8") for alias in node.names)
 
 
 def test_the_three_lines_of_the_readme_run(tmp_path, monkeypatch):
@@ -310,6 +325,37 @@ def test_every_experiment_is_in_the_list_of_targets():
     text = (ROOT / "docs" / "howto" / "reproduce.md").read_text(encoding="utf-8")
     for path in (ROOT / "config" / "experiments").glob("*.yaml"):
         assert f"`{path.stem}`" in text, path.stem
+
+
+def test_rooms_know_those_above_them_alone():
+    page = (ROOT / "docs" / "project" / "architecture.md").read_text(encoding="utf-8")
+    table = page[page.index("## The rooms") : page.index("Files directly in the package")]
+    rooms = [
+        room
+        for line in table.splitlines()
+        for room in re.findall(r"`(\w+)/`", line.split("|")[1] if "|" in line else "")
+    ]
+    package = ROOT / "workflow" / "medcoreset"
+    assert set(rooms) == {path.name for path in package.iterdir() if any(path.glob("*.py"))}
+    for path in package.glob("*/*.py"):
+        allowed = rooms[: rooms.index(path.parent.name) + 1]
+        for module in imported_by(path):
+            room = module.split(".")[1]
+            reads = room == "selection" and path.relative_to(package) == Path("training/coreset.py")
+            assert room not in rooms or room in allowed or reads, f"{path} imports {module}"
+
+
+def imported_by(path: Path) -> list[str]:
+    """Return the modules of the package that a file imports, at its top or inside of functions."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "medcoreset":
+            found += [f"medcoreset.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append(node.module)
+    return [module for module in found if module.startswith("medcoreset.")]
 
 
 def test_the_readme_is_one_screen():
