@@ -65,6 +65,8 @@ def read(
             dataset = braintumor.read(identity.base, **places)
         case "imagenet":  # of which each file would have to be opened, to be told from others
             return conditions.applied(_finish(_imagenet(data_dir), identity), identity)
+        case unknown:
+            raise UserError(f"dataset {name}: its entry of the catalogue has no reader {unknown!r}")
     return conditions.applied(duplicates.handled(_finish(dataset, identity)), identity)
 
 

@@ -15,6 +15,8 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.figures import parts, pictures
 from medcoreset.plan import Part, Plan
 
+NEEDS = ("numbers", "sources")
+
 LARGEST = 64
 """Pixels; larger images are compared in this size."""
 MOST = 2000

@@ -80,8 +80,8 @@ class Method:
     epoch's. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
     every ranking method has, says otherwise. `departs` says where well-known public code computes
-    something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
-    dynamics are too short for the options.
+    something else. `check_epochs(epochs, **options)` raises a UserError when the training dynamics are
+    too short for the options; without it no option whose unit is `epoch` or `epochs` may be larger.
     """
 
     name: str
@@ -141,6 +141,14 @@ class Method:
         """Raise a UserError if training dynamics of so many epochs are too short for the options."""
         if self.check_epochs:
             self.check_epochs(epochs, **self.passed(options))
+        else:
+            for name, value in (
+                self.of_unit("epoch", options) | self.of_unit("epochs", options)
+            ).items():
+                if value > epochs:
+                    raise UserError(
+                        f"{self.name}: {name} is {value}, but the training dynamics have {epochs} epochs"
+                    )
         for name, other in self.others(options).items():
             try:
                 other.check_dynamics(epochs, other.defaults())
