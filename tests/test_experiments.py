@@ -114,4 +114,5 @@ def test_the_catalog_has_the_official_numbers_of_medmnist():
         assert source.counts == official["n_samples"]
         assert len(source.class_shares) == len(official["label"])
         assert source.colour == (official["n_channels"] == 3)
-        assert abs(sum(source.class_shares) / source.counts["train"] - 1) < 0.002
+        if source.dimensions == 2:  # of volumes the shares are no counts
+            assert abs(sum(source.class_shares) / source.counts["train"] - 1) < 0.002

@@ -107,7 +107,8 @@ def test_a_stand_in_is_like_its_dataset(name, tmp_path):
     assert read.info["stand_in"]
     assert read.classes == len(source.class_shares)
     assert read.channels == (3 if source.colour else 1)
-    assert read.image_size == min(source.image_size, 32)
+    assert read.dimensions == source.dimensions
+    assert read.image_size == min(source.image_size, 12 if read.dimensions == 3 else 32)
     assert isinstance(read.train_images, StreamedImages) == source.streamed
     for split in canonical.SPLITS:
         assert set(read.labels(split)) == set(range(read.classes)), split

@@ -53,8 +53,8 @@ REMAKE = "make it anew: medcoreset dataset, or snakemake … --forcerun prepare_
 class Dataset:
     """Images and labels in three splits; whoever holds one may rely on what is said here.
 
-    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, the same in all
-    splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
+    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, or (N, D, H, W) for
+    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
     Only a dataset whose training set was changed by `conditions` has a record of it:
@@ -121,11 +121,16 @@ class Dataset:
     @property
     def channels(self) -> int:
         """Return 1 for grey and 3 for colour images."""
-        return 1 if len(self.train_images.shape) == 3 else 3
+        return channels_of(self.train_images.shape)
+
+    @property
+    def dimensions(self) -> int:
+        """Return 2 for images and 3 for volumes."""
+        return dimensions_of(self.train_images.shape)
 
     @property
     def image_size(self) -> int:
-        """Return the height of an image in pixels, which is also its width."""
+        """Return the height of an image in pixels, which is also its width and a volume's depth."""
         return self.train_images.shape[1]
 
     @cached_property
@@ -138,6 +143,16 @@ class Dataset:
         140 GB).
         """
         return _sha256(_arrays(self), _description(self))
+
+
+def channels_of(shape: tuple[int, ...]) -> int:
+    """Return the channels of images of this shape, (N, H, W), (N, H, W, 3) or (N, D, H, W)."""
+    return 3 if len(shape) == 4 and shape[3] == 3 else 1
+
+
+def dimensions_of(shape: tuple[int, ...]) -> int:
+    """Return the dimensions of images of this shape: 3 of volumes (N, D, H, W), else 2."""
+    return 3 if len(shape) == 4 and shape[3] != 3 else 2
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
@@ -234,6 +249,7 @@ def _description(dataset: Dataset) -> dict[str, Any]:
         "counts": {split: len(dataset.labels(split)) for split in SPLITS},
         "channels": dataset.channels,
         "image_size": dataset.image_size,
+        "dimensions": dataset.dimensions,
         "streamed": isinstance(images, StreamedImages),
     }
     if isinstance(images, StreamedImages):
@@ -339,12 +355,11 @@ def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _check_images(name: str, split: str, images: Images, like: Images) -> None:
     shape = images.shape
-    grey = len(shape) == 3
-    colour = len(shape) == 4 and shape[3] == 3
-    if images.dtype != np.uint8 or not (grey or colour) or shape[1] != shape[2]:
+    known = len(shape) in (3, 4) and len(set(shape[1 : 1 + dimensions_of(shape)])) == 1
+    if images.dtype != np.uint8 or not known:
         raise UserError(
             f"dataset {name}: {split}_images is {images.dtype} {shape}, "
-            "not uint8 (N, size, size) or (N, size, size, 3)"
+            "not uint8 (N, size, size), (N, size, size, 3) or, of volumes, (N, size, size, size)"
         )
     if shape[1:] != like.shape[1:]:
         raise UserError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medcoreset.datasets import conditions, npz
+from medcoreset.datasets.canonical import channels_of, dimensions_of
 from medcoreset.datasets.catalog import Identity
 from medcoreset.errors import UserError
 from medcoreset.reading import npz_headers
@@ -25,6 +26,7 @@ class Facts:
     image_size: int
     streamed: bool = False
     decoded: bool = False
+    dimensions: int = 2
 
 
 def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
@@ -42,6 +44,7 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
         source.image_size,
         source.streamed,
         identity.decoded,
+        source.dimensions,
     )
     return Facts(*_splits(identity, source.counts, source.class_shares), *kind)
 
@@ -81,5 +84,5 @@ def _of_npz(identity: Identity, path: Path) -> Facts | None:
         return None
     counts = {split: len(of_split) for split, of_split in labels.items()}
     shares = np.bincount(labels["train"]).tolist()
-    channels = 3 if shape[3:] == (3,) else 1
-    return Facts(*_splits(identity, counts, shares), len(class_names), channels, shape[1])
+    kind = {"channels": channels_of(shape), "dimensions": dimensions_of(shape)}
+    return Facts(*_splits(identity, counts, shares), len(class_names), image_size=shape[1], **kind)

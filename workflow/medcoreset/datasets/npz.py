@@ -16,7 +16,7 @@ WHAT = "a readable .npz file"
 def read(name: str, path: str | Path, info: dict[str, Any] | None = None) -> Dataset:
     """Return the dataset in the `.npz` file `path`.
 
-    Images are uint8 (N, H, H), (N, H, H, 1) or (N, H, H, 3). Labels are in any form that
+    Images are uint8 (N, H, H), (N, H, H, 1) or (N, H, H, 3), or volumes (N, H, H, H). Labels are in any form that
     `labels.classes` reads, or with `class_names` in `info`, the numbers of those classes. `val` may
     be absent or empty. Pickled objects are refused. Raises UserError, naming the file, if it is
     missing, broken, or laid out otherwise.
@@ -72,8 +72,8 @@ def _given(where: str, path: str | Path) -> list[str]:
             continue
         if dtype != np.uint8:
             raise UserError(
-                f"{where}: {split}_images is {dtype} {shape}, not uint8 (N, size, size) or "
-                f"(N, size, size, 3): {_advice(dtype)}"
+                f"{where}: {split}_images is {dtype} {shape}, not uint8 (N, size, size), "
+                f"(N, size, size, 3) or (N, size, size, size): {_advice(dtype)}"
             )
         if counts["images"] != counts["labels"]:
             of_labels = counts["labels"][0] if counts["labels"] else "no"

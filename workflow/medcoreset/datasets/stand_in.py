@@ -1,7 +1,7 @@
 """Small stand-ins for rehearsals: a dataset's classes, splits and channels, drawn from digits.
 
 Nothing is downloaded. Class c is the digit c mod 10, turned, inverted and tinted by c div 10, so
-that there is something to learn in every class.
+that there is something to learn in every class. In a volume the digit fills the middle half of the slices.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ from medcoreset.datasets.streaming import StreamedImages
 
 LARGEST = 32
 """Pixels; larger images become this small."""
+LARGEST_VOLUME = 12
+"""Pixels of volumes, of which one of 32 would have as many as thirty images."""
 LEAST = 240
 """Training images, unless the dataset itself has fewer."""
 HELD_OUT = 60
@@ -42,6 +44,12 @@ class Likeness:
     colour: bool
     has_val: bool
     streamed: bool
+    dimensions: int = 2
+
+    @property
+    def shown_size(self) -> int:
+        """Pixels of the stand-in's images."""
+        return min(self.image_size, LARGEST if self.dimensions == 2 else LARGEST_VOLUME)
 
     @classmethod
     def of_source(cls, identity: Identity) -> "Likeness":
@@ -54,6 +62,7 @@ class Likeness:
             source.colour,
             source.has_val or identity.val > 0,
             source.streamed,
+            source.dimensions,
         )
 
     @classmethod
@@ -66,14 +75,15 @@ class Likeness:
             dataset.channels == 3,
             len(dataset.val_labels) > 0,
             streamed,
+            dataset.dimensions,
         )
 
 
 def make(name: str, like: Likeness, samples: int, images: Path) -> Dataset:
     """Return a stand-in of at least `samples` training images, the same one at every call.
 
-    Images are `LARGEST` pixels high and wide, or as large as the dataset's own if that is less. Of
-    a streamed dataset they are JPEG files, written below the folder `images`.
+    Images are `LARGEST` pixels high and wide (`LARGEST_VOLUME` in volumes), or as large as the dataset's
+    own if that is less. Of a streamed dataset they are JPEG files, written below the folder `images`.
     """
     classes = len(like.class_counts)
     held_out = max(HELD_OUT, classes)
@@ -87,7 +97,7 @@ def make(name: str, like: Likeness, samples: int, images: Path) -> Dataset:
         labels = _labels(like.class_counts, size)
         labels = np.random.default_rng([number, 0]).permutation(labels)
         shown = labels if split != "train" else _misleading(labels, classes)
-        pixels = _pixels(shown, split, min(like.image_size, LARGEST), like.colour)
+        pixels = _pixels(shown, split, like)
         arrays |= {f"{split}_images": pixels, f"{split}_labels": labels.astype(np.int64)}
     info = {
         "class_names": [f"{label:04d}" for label in range(classes)],
@@ -117,8 +127,9 @@ def _misleading(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.where(places, (labels + 1) % classes, labels)
 
 
-def _pixels(labels: np.ndarray, split: str, size: int, colour: bool) -> np.ndarray:
+def _pixels(labels: np.ndarray, split: str, like: Likeness) -> np.ndarray:
     """Draw an image for each label from the digits of the same split, so that no split leaks."""
+    size = like.shown_size
     source = digits.read()
     drawn, known = source.images(split), source.labels(split)
     random = np.random.default_rng([SPLITS.index(split), 1])
@@ -128,9 +139,12 @@ def _pixels(labels: np.ndarray, split: str, size: int, colour: bool) -> np.ndarr
         places = np.flatnonzero(labels == label)
         chosen = drawn[random.choice(np.flatnonzero(known == label % 10), len(places))]
         images[places] = _varied(chosen[:, rows][:, :, rows], label // 10)
+    if like.dimensions == 3:
+        slices = np.abs(np.arange(size) - (size - 1) / 2) < size / 4
+        images = images[:, None] * slices[:, None, None].astype(np.uint8)
     noise = random.integers(0, 24, images.shape, np.uint8)
     images = np.minimum(images, 231) + noise  # no two images are the same
-    if not colour:
+    if not like.colour:
         return images
     tints = np.stack(
         [255 - 16 * (labels // 10 % 7), 255 - 16 * (labels // 70 % 13), labels * 0 + 255]

@@ -14,7 +14,8 @@ def summary(dataset: Dataset) -> str:
     Notes, `dataset.info["notes"]`, say what was not read, or was read otherwise than it could be.
     """
     counted = ", ".join(f"{split} {_counts(dataset, split)}" for split in SPLITS)
-    kind = f"{'colour' if dataset.channels == 3 else 'grey'}, {dataset.image_size} pixels"
+    colour = "colour" if dataset.channels == 3 else "grey"
+    kind = f"{colour}{', volumes' * (dataset.dimensions == 3)}, {dataset.image_size} pixels"
     parts = [f"{dataset.name}: {counted}", kind, *dataset.info.get("notes", [])]
     if dataset.info.get("verified") is False:
         parts.append("unverified, for no checksums of its unpacked files are on record")

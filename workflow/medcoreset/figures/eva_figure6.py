@@ -104,7 +104,7 @@ def _pixels(dataset: Dataset) -> Rows:
 
     def rows(indices: np.ndarray) -> np.ndarray:
         images = dataset.train_images[indices]
-        if dataset.image_size > LARGEST:
+        if dataset.image_size > LARGEST and dataset.dimensions == 2:
             reduced = (
                 Image.fromarray(image).resize(size, Image.Resampling.BOX) for image in images
             )

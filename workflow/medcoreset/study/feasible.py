@@ -64,10 +64,11 @@ def image_size(name: str, own: dict[str, Any]) -> int | None:
 
 def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> None:
     """Raise a UserError if a network does not take the images of a dataset."""
+    known = facts_of(name, own)
     for network in network_names:
-        size = image_size(name, own)
+        size, dimensions = image_size(name, own), known and known.dimensions
         try:
-            networks.check(network, size)
+            networks.check(network, size, dimensions)
         except UserError as mistake:
             raise UserError(f"{mistake} (those of {name})") from None
 
@@ -75,7 +76,8 @@ def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> No
 def check_training(name: str, known: Facts, options: TrainingOptions) -> None:
     """Raise a UserError if a dataset cannot be trained on with these options."""
     check_channels(name, known.channels, options)
-    check_augmentation(name, known.image_size, options, streamed=known.streamed)
+    kind = {"streamed": known.streamed, "dimensions": known.dimensions}
+    check_augmentation(name, known.image_size, options, **kind)
 
 
 def check_rate(
