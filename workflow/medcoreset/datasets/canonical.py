@@ -54,7 +54,8 @@ class Dataset:
     """Images and labels in three splits; whoever holds one may rely on what is said here.
 
     `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, or (N, D, H, W) for
-    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
+    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with several labels per sample (N, classes),
+    0 or 1 each. Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
     Only a dataset whose training set was changed by `conditions` has a record of it:
@@ -84,6 +85,9 @@ class Dataset:
             labels = _check_labels(self.name, split, self.labels(split), len(self.images(split)))
             setattr(self, f"{split}_labels", labels)
         _check_record(self)
+        if any(self.labels(split).ndim == 2 for split in SPLITS):
+            _check_rows(self)
+            return
         if "class_names" not in self.info:
             classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
             if classes - 1 > LARGEST_LABEL:
@@ -114,8 +118,13 @@ class Dataset:
         )
 
     @property
+    def multilabel(self) -> bool:
+        """Whether there are several labels per sample."""
+        return self.train_labels.ndim == 2
+
+    @property
     def classes(self) -> int:
-        """Return the number of classes."""
+        """Return the number of classes, or of labels that a sample may have."""
         return len(self.info["class_names"])
 
     @property
@@ -199,14 +208,14 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
 
 
 def load_labels(path: str | Path) -> np.ndarray:
-    """Return the training labels, int64 (N,), of a canonical file without reading its images.
+    """Return the training labels, int64 (N,) or (N, L), of a canonical file without reading its images.
 
     They have the checksum that the archive states. Raises UserError as `load` does.
     """
     load_info(path)
     with _remaking():
         labels = read_npz(path, WHAT, "train_labels")["train_labels"]
-        if labels.dtype != np.int64 or labels.ndim != 1:
+        if labels.dtype != np.int64 or labels.ndim not in (1, 2):
             raise UserError(f"{path} is not {WHAT}: train_labels is {labels.dtype} {labels.shape}")
     return labels
 
@@ -250,6 +259,7 @@ def _description(dataset: Dataset) -> dict[str, Any]:
         "channels": dataset.channels,
         "image_size": dataset.image_size,
         "dimensions": dataset.dimensions,
+        "multilabel": dataset.multilabel,
         "streamed": isinstance(images, StreamedImages),
     }
     if isinstance(images, StreamedImages):
@@ -369,6 +379,26 @@ def _check_images(name: str, split: str, images: Images, like: Images) -> None:
         raise UserError(f"dataset {name}: {split}_images is empty")
 
 
+def _check_rows(dataset: Dataset) -> None:
+    """Raise UserError unless all splits have the same several labels, 0 or 1; name these if need be."""
+    labels = dataset.train_labels.shape[1:]
+    dataset.info.setdefault("class_names", [str(label) for label in range(*labels)])
+    for split in SPLITS:
+        rows = dataset.labels(split)
+        if rows.shape[1:] != labels or rows.shape[1:] != (dataset.classes,):
+            raise UserError(
+                f"dataset {dataset.name}: {split}_labels is {rows.shape}, not (N, {dataset.classes}) as "
+                "there are labels"
+            )
+        if rows.max(initial=0) > 1:
+            raise UserError(
+                f"dataset {dataset.name}: {split}_labels has {rows.max()}: of several labels per image "
+                "each is 0 or 1"
+            )
+    if dataset.train_true_labels is not None:
+        raise UserError(f"dataset {dataset.name}: conditions are of one label per image")
+
+
 def _check_record(dataset: Dataset) -> None:
     """Raise UserError unless all of `RECORD` is there, as long as the labels are, or none of it."""
     record = {name: getattr(dataset, name) for name in RECORD}
@@ -382,12 +412,12 @@ def _check_record(dataset: Dataset) -> None:
 
 
 def _check_labels(name: str, split: str, labels: np.ndarray, count: int) -> np.ndarray:
-    """Return `labels` as int64 (N,); MedMNIST's layout has one column per label: (N, 1)."""
+    """Return `labels` as int64 (N,) or (N, L); MedMNIST's layout has one column per label: (N, 1)."""
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if flat.ndim != 1 or not np.issubdtype(flat.dtype, np.integer):
+    if flat.ndim not in (1, 2) or not np.issubdtype(flat.dtype, np.integer):
         raise UserError(
             f"dataset {name}: {split}_labels is {labels.dtype} {labels.shape}, not integers (N,) "
-            "or (N, 1): one label per image"
+            "or (N, 1), one label per image, or (N, L)"
         )
     if len(flat) != count:
         raise UserError(f"dataset {name}: {split} has {count} images but {len(flat)} labels")

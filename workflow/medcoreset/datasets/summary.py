@@ -24,10 +24,11 @@ def summary(dataset: Dataset) -> str:
 
 def _counts(dataset: Dataset, split: str) -> str:
     labels = dataset.labels(split)
-    counts = np.bincount(labels, minlength=dataset.classes)
+    counts = labels.sum(0) if dataset.multilabel else np.bincount(labels, minlength=dataset.classes)
     if len(labels) == 0:
         return "0"
     if dataset.classes > FEW:
-        return f"{len(labels)} ({dataset.classes} classes of {counts.min()} to {counts.max()})"
+        what = "labels, each" if dataset.multilabel else "classes"
+        return f"{len(labels)} ({dataset.classes} {what} of {counts.min()} to {counts.max()})"
     names = dataset.info["class_names"]
     return f"{len(labels)} ({', '.join(f'{n} {c}' for n, c in zip(names, counts, strict=True))})"

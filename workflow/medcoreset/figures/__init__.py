@@ -29,6 +29,9 @@ FIGURES: dict[str, frozenset[str]] = {
 """Figure → what it is drawn from: the `table`, `numbers` of its own, or the plan's `sources`, `scores`,
 `rankings` (the scores of all surrogates, not of the first alone), `windows` and `runs`."""
 
+OF_CLASSES = frozenset({"gallery", "eva_figure6"})
+"""Figures that show images by class, which those with several labels have none of."""
+
 ROWS: dict[str, tuple[str, ...]] = {
     "eva_figure3": ("exp_single", "var_single", "exp_dual", "var_dual"),
     "eva_figure4": ("var_single", "var_dual", "exp_single", "exp_dual"),

@@ -34,7 +34,7 @@ class Crops:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: uint8 images (N[, D], H, W, channels) on the device, or streamed; int64 labels (N,).
+    """One split: uint8 images (N[, D], H, W, channels) on the device, or streamed; int64 labels (N,) or (N, L).
 
     `scale` and `shift` (channels,) turn a pixel x into scale·x + shift; `channels` is what the
     network sees. Streamed images are decoded by `workers` processes.

@@ -22,7 +22,7 @@ from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
 from medcoreset.reporting.metrics import of_coreset
-from medcoreset.training import coreset, group
+from medcoreset.training import coreset, group, objective
 from medcoreset.training.checkpoint import (
     Checkpoint,
     Interruption,
@@ -430,7 +430,7 @@ def _outputs(training: Training) -> dict[str, torch.Tensor]:
         val_features, val_logits = training.predict(data.val)
         arrays |= {
             "val_labels": data.val.labels,
-            "val_probs": torch.softmax(val_logits, 1),
+            "val_probs": objective.probabilities(val_logits, data.val.labels),
             "val_features": val_features,
         }
     return arrays
