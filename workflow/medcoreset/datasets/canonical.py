@@ -56,8 +56,9 @@ REMAKE = "make it anew: medcoreset dataset, or snakemake … --forcerun prepare_
 class Dataset:
     """Images and labels in three splits; whoever holds one may rely on what is said here.
 
-    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, the same in all
-    splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
+    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, or (N, D, H, W) for
+    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with several labels per sample (N, classes),
+    0 or 1 each. Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
     `train_source`, int64 (N,), is the place of each training sample in the training set as its makers
@@ -97,6 +98,9 @@ class Dataset:
             self.train_source = np.arange(len(self.train_labels))
         _check_source(self)
         _check_record(self)
+        if any(self.labels(split).ndim == 2 for split in SPLITS):
+            _check_rows(self)
+            return
         if "class_names" not in self.info:
             classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
             if classes - 1 > LARGEST_LABEL:
@@ -137,18 +141,28 @@ class Dataset:
         )
 
     @property
+    def multilabel(self) -> bool:
+        """Whether there are several labels per sample."""
+        return self.train_labels.ndim == 2
+
+    @property
     def classes(self) -> int:
-        """Return the number of classes."""
+        """Return the number of classes, or of labels that a sample may have."""
         return len(self.info["class_names"])
 
     @property
     def channels(self) -> int:
         """Return 1 for grey and 3 for colour images."""
-        return 1 if len(self.train_images.shape) == 3 else 3
+        return channels_of(self.train_images.shape)
+
+    @property
+    def dimensions(self) -> int:
+        """Return 2 for images and 3 for volumes."""
+        return dimensions_of(self.train_images.shape)
 
     @property
     def image_size(self) -> int:
-        """Return the height of an image in pixels, which is also its width."""
+        """Return the height of an image in pixels, which is also its width and a volume's depth."""
         return self.train_images.shape[1]
 
     @cached_property
@@ -166,6 +180,16 @@ class Dataset:
 def take(images: Images, places: np.ndarray) -> Images:
     """Return the images at these places, int (n,); those on disk stay there."""
     return images[places] if isinstance(images, np.ndarray) else images.subset(places)
+
+
+def channels_of(shape: tuple[int, ...]) -> int:
+    """Return the channels of images of this shape, (N, H, W), (N, H, W, 3) or (N, D, H, W)."""
+    return 3 if len(shape) == 4 and shape[3] == 3 else 1
+
+
+def dimensions_of(shape: tuple[int, ...]) -> int:
+    """Return the dimensions of images of this shape: 3 of volumes (N, D, H, W), else 2."""
+    return 3 if len(shape) == 4 and shape[3] != 3 else 2
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
@@ -213,14 +237,14 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
 
 
 def load_labels(path: str | Path) -> np.ndarray:
-    """Return the training labels, int64 (N,), of a canonical file without reading its images.
+    """Return the training labels, int64 (N,) or (N, L), of a canonical file without reading its images.
 
     They have the checksum that the archive states. Raises UserError as `load` does.
     """
     load_info(path)
     with _remaking():
         labels = read_npz(path, WHAT, "train_labels")["train_labels"]
-        if labels.dtype != np.int64 or labels.ndim != 1:
+        if labels.dtype != np.int64 or labels.ndim not in (1, 2):
             raise UserError(f"{path} is not {WHAT}: train_labels is {labels.dtype} {labels.shape}")
     return labels
 
@@ -276,6 +300,8 @@ def _description(dataset: Dataset) -> dict[str, Any]:
         "counts": {split: len(dataset.labels(split)) for split in SPLITS},
         "channels": dataset.channels,
         "image_size": dataset.image_size,
+        "dimensions": dataset.dimensions,
+        "multilabel": dataset.multilabel,
         "streamed": isinstance(images, StreamedImages),
     }
     if isinstance(images, StreamedImages):
@@ -381,12 +407,11 @@ def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _check_images(name: str, split: str, images: Images, like: Images) -> None:
     shape = images.shape
-    grey = len(shape) == 3
-    colour = len(shape) == 4 and shape[3] == 3
-    if images.dtype != np.uint8 or not (grey or colour) or shape[1] != shape[2]:
+    known = len(shape) in (3, 4) and len(set(shape[1 : 1 + dimensions_of(shape)])) == 1
+    if images.dtype != np.uint8 or not known:
         raise UserError(
             f"dataset {name}: {split}_images is {images.dtype} {shape}, "
-            "not uint8 (N, size, size) or (N, size, size, 3)"
+            "not uint8 (N, size, size), (N, size, size, 3) or, of volumes, (N, size, size, size)"
         )
     if shape[1:] != like.shape[1:]:
         raise UserError(
@@ -407,6 +432,26 @@ def _check_source(dataset: Dataset) -> None:
         raise UserError(f"dataset {dataset.name}: train_files is {found}, not str ({count},)")
 
 
+def _check_rows(dataset: Dataset) -> None:
+    """Raise UserError unless all splits have the same several labels, 0 or 1; name these if need be."""
+    labels = dataset.train_labels.shape[1:]
+    dataset.info.setdefault("class_names", [str(label) for label in range(*labels)])
+    for split in SPLITS:
+        rows = dataset.labels(split)
+        if rows.shape[1:] != labels or rows.shape[1:] != (dataset.classes,):
+            raise UserError(
+                f"dataset {dataset.name}: {split}_labels is {rows.shape}, not (N, {dataset.classes}) as "
+                "there are labels"
+            )
+        if rows.max(initial=0) > 1:
+            raise UserError(
+                f"dataset {dataset.name}: {split}_labels has {rows.max()}: of several labels per image "
+                "each is 0 or 1"
+            )
+    if dataset.train_true_labels is not None:
+        raise UserError(f"dataset {dataset.name}: conditions are of one label per image")
+
+
 def _check_record(dataset: Dataset) -> None:
     """Raise UserError unless all of `RECORD` is there, as long as the labels are, or none of it."""
     record = {name: getattr(dataset, name) for name in RECORD}
@@ -420,12 +465,12 @@ def _check_record(dataset: Dataset) -> None:
 
 
 def _check_labels(name: str, split: str, labels: np.ndarray, count: int) -> np.ndarray:
-    """Return `labels` as int64 (N,); MedMNIST's layout has one column per label: (N, 1)."""
+    """Return `labels` as int64 (N,) or (N, L); MedMNIST's layout has one column per label: (N, 1)."""
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if flat.ndim != 1 or not np.issubdtype(flat.dtype, np.integer):
+    if flat.ndim not in (1, 2) or not np.issubdtype(flat.dtype, np.integer):
         raise UserError(
             f"dataset {name}: {split}_labels is {labels.dtype} {labels.shape}, not integers (N,) "
-            "or (N, 1): one label per image"
+            "or (N, 1), one label per image, or (N, L)"
         )
     if len(flat) != count:
         raise UserError(f"dataset {name}: {split} has {count} images but {len(flat)} labels")

@@ -31,6 +31,10 @@ def applied(dataset: Dataset, identity: Identity) -> Dataset:
     given, name = identity.conditions, identity.name
     if not given.given:
         return dataset
+    if dataset.multilabel:
+        raise UserError(
+            f"dataset {name}: {', '.join(given.given)} is for one label per image, and there are several"
+        )
     classes, labels = dataset.classes, dataset.train_labels
     kept = np.arange(len(labels))
     if given.imbalance is not None:

@@ -92,13 +92,13 @@ def _counts(dataset: Dataset, keys: dict[str, np.ndarray]) -> dict[str, int]:
     counts |= {
         f"{one}_in_{other}": int(np.isin(keys[one], keys[other]).sum()) for one, other in PAIRS
     }
-    every = np.stack(
+    every = np.column_stack(
         [
             np.concatenate([keys[split] for split in SPLITS]),
             np.concatenate([dataset.labels(split) for split in SPLITS]),
         ]
     )
-    labelled = np.unique(every, axis=1)[0]
+    labelled = np.unique(every, axis=0)[:, 0]
     counts["contradictory"] = int((np.unique(labelled, return_counts=True)[1] > 1).sum())
     return {what: count for what, count in counts.items() if count}
 
@@ -135,9 +135,14 @@ def _check_left(dataset: Dataset, kept: dict[str, np.ndarray]) -> None:
     for split in SPLITS:
         if len(dataset.labels(split)) and not len(kept[split]):
             raise UserError(f"dataset {dataset.name}: without duplicates {split} has no image left")
-    left = set(dataset.train_labels[kept["train"]].tolist())
-    if lost := sorted(set(dataset.train_labels.tolist()) - left):
+    left = _present(dataset.train_labels[kept["train"]])
+    if lost := sorted(_present(dataset.train_labels) - left):
         raise UserError(
             f"dataset {dataset.name}: without duplicates train has no image left of the class "
             f"{dataset.info['class_names'][lost[0]]}"
         )
+
+
+def _present(labels: np.ndarray) -> set[int]:
+    """Return the classes of labels (N,), or the labels of (N, L) that some sample has."""
+    return set((labels if labels.ndim == 1 else np.flatnonzero(labels.any(0))).tolist())

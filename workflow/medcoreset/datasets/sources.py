@@ -70,13 +70,20 @@ def read(
     return conditions.applied(duplicates.handled(_finish(dataset, identity)), identity)
 
 
-def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep") -> Dataset:
+def read_own(
+    name: str,
+    file: str | Path,
+    *,
+    policy: duplicates.Policy = "keep",
+    multilabel: bool = False,
+) -> Dataset:
     """Return the user's own data in the `.npz` file `file`, under the identity `name`.
 
-    `policy` says what becomes of images that are there more than once, see `duplicates`.
+    `policy` says what becomes of images that are there more than once, see `duplicates`. With
+    `multilabel` an image has several labels.
     """
     identity = _own_identity(name, streamed=False)
-    return _own(npz.read(identity.base, file), identity, policy)
+    return _own(npz.read(identity.base, file, multilabel=multilabel), identity, policy)
 
 
 def read_own_folder(
@@ -128,6 +135,7 @@ def read_stand_in(
     root: str | Path | None = None,
     image_size: int | None = None,
     stream: bool = False,
+    multilabel: bool = False,
 ) -> Dataset:
     """Return a small stand-in for the dataset of the identity `name`, of at least `samples` images.
 
@@ -136,7 +144,8 @@ def read_stand_in(
     """
     if file is not None:
         identity = _own_identity(name, streamed=False)
-        like = stand_in.Likeness.of_own(_finish(npz.read(identity.base, file), identity))
+        own = npz.read(identity.base, file, multilabel=multilabel)
+        like = stand_in.Likeness.of_own(_finish(own, identity))
     elif root is not None:
         identity = _own_identity(name, streamed=stream)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)

@@ -21,6 +21,9 @@ class Array(NamedTuple):
     - probability, log_probability, of which rows are distributions.
 
     No value is below `low` or above `high`, which may depend on C; integers have `checks.indices`.
+
+    Labels (N, C) of 0 and 1 are several per sample, and the probabilities of a sample then one for each
+    of C labels, which do not add up to 1.
     """
 
     shape: tuple[str, ...]
@@ -31,7 +34,7 @@ class Array(NamedTuple):
 
 
 ARRAYS = {
-    "labels": Array(("N",), "integer", "class of each sample, 0 … C−1"),
+    "labels": Array(("N",), "integer", "class of each sample, 0 … C−1, or several labels (N, C)"),
     "probs": Array(("T", "N", "C"), "probability", "softmax outputs during training", 0, 1),
     "log_probs": Array(("T", "N", "C"), "log_probability", "their logarithms", -math.inf, 0),
     "seen": Array(("T", "N"), "boolean", "whether the epoch recorded the sample", 0, 1),
@@ -81,6 +84,15 @@ ARRAYS = {
     ),
 }
 
+LABELS = ("labels", "val_labels")
+"""Arrays with a class of each sample, or with rows of several labels."""
+
+HIGHEST_OF_LABELS: dict[str, Callable[[int], float]] = {
+    "error_norm": math.sqrt,
+    "entropy": lambda labels: labels * math.log(2),
+}
+"""Arrays that may have greater values where there are several labels per sample: how great of so many."""
+
 _PROBABILITIES = (("probs", "labels"), ("log_probs", "labels"))
 
 # What an array can be made from, alternatives first to last. Gradients and similarity are implied
@@ -109,6 +121,19 @@ GIVEN = (
     "sample_ids",
 )
 """Arrays that no stage of the workflow makes: they are the user's own, for `medcoreset select`."""
+
+
+def of_classes(name: str) -> bool:
+    """Whether an array tells classes apart, so that it says something else of several labels per sample.
+
+    Statistics of the training dynamics, features and gradients are defined there all the same.
+    """
+    array = ARRAYS[name]
+    return (
+        "C" in array.shape
+        or name.endswith("labels")
+        or name in ("perturbations", "val_target_prob")
+    )
 
 
 def per_epoch(name: str) -> bool:

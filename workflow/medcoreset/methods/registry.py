@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import ARRAYS
+from medcoreset.evidence.arrays import ARRAYS, of_classes
 from medcoreset.options import Option, Unit, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
@@ -128,6 +128,16 @@ class Method:
         needs = self.needs(**self.passed(options)) if callable(self.needs) else self.needs
         others = [other.needed() for other in self.others(options).values()]
         return tuple(dict.fromkeys(array for arrays in (needs, *others) for array in arrays))
+
+    def check_labels(self, options: Mapping[str, Any]) -> None:
+        """Raise a UserError if the method, with these options, is not defined for several labels per sample.
+
+        It is unless it looks at classes: at the label as one, or at probabilities that add up to 1.
+        """
+        if seen := [name for name in self.needed(options) if of_classes(name)]:
+            raise UserError(
+                f"{self.name} looks at classes ({seen[0]}), and there are several labels per sample"
+            )
 
     def others(self, options: Mapping[str, Any]) -> dict[str, "Method"]:
         """Return the methods that options name, each by the name of its option."""

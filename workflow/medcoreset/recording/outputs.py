@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from medcoreset.atomic import check_output, replacing
 from medcoreset.errors import UserError
+from medcoreset.objective import probabilities
 from medcoreset.reading import map_npy
 
 
 class Outputs(NamedTuple):
-    """Labels (n,), features (n, D) and logits (n, C) of samples, with logits = head(features)."""
+    """Labels (n,) or (n, C), features (n, D) and logits (n, C) of samples, with logits = head(features)."""
 
     labels: Tensor
     features: Tensor
@@ -30,7 +30,7 @@ def write_outputs(folder: Path, train: Outputs, val: Outputs | None = None) -> N
     if val is not None:
         arrays |= {
             "val_labels": val.labels,
-            "val_probs": torch.softmax(val.logits, 1),
+            "val_probs": probabilities(val.logits, val.labels),
             "val_features": val.features,
         }
     there = folder / "labels.npy"

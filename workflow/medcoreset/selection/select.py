@@ -122,6 +122,11 @@ def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> 
         evidence.require(*needed)
     except UserError as lack:
         raise UserError(f"{method.name}: {lack}") from None
+    if evidence.multilabel:
+        try:
+            method.check_labels(options)
+        except UserError as mistake:
+            raise UserError(f"{evidence.name}: {mistake}") from None
     if any("T" in ARRAYS[name].shape for name in needed):
         method.check_dynamics(evidence.epochs, options)
 
@@ -156,6 +161,11 @@ def _groups(
     if balance == "global":
         yield _Group(everyone, preselected, int(np.sum(count)), *of_all)
         return
+    if evidence.multilabel:
+        raise UserError(
+            f"{evidence.name}: balance is {balance}, and with several labels per sample there are no "
+            "classes to share the budget: take balance global"
+        )
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))

@@ -435,6 +435,8 @@ class Study:
         check(feasible.check_split, dataset, own)
         surrogate_networks = listed(experiment["surrogate"]["network"])
         check(feasible.check_images, dataset, own, [*experiment["networks"], *surrogate_networks])
+        if feasible.is_multilabel(dataset, own):
+            self._check_labels(experiment, dataset)
         known = feasible.facts_of(dataset, own)
         for column in experiment["protocols"] if known else ():
             protocol = self.split_protocol(column)[0]
@@ -445,6 +447,20 @@ class Study:
             for rate, balance in product(experiment["rates"], balances):
                 given = (rate, protocol.rounding, balance, protocol.training)
                 check(feasible.check_rate, dataset, known, *given)
+
+    def _check_labels(self, experiment: Experiment, dataset: str) -> None:
+        """Raise a UserError for what needs classes, of a dataset with several labels per image."""
+        source = experiment.source
+        for figure in experiment["figures"]:
+            _checked(source, feasible.check_figure_of_labels, figure, dataset)
+        for key, column in product(experiment["methods"], experiment["protocols"]):
+            protocol = self.split_protocol(column)[0]
+            method = methods.get(self.method_of(experiment, key))
+            place, balance = f"methods.{key}", self._balance(experiment, key, protocol)
+            _checked(source, feasible.check_balance_of_labels, place, balance, dataset)
+            for rate in experiment["rates"]:
+                for options in self.options(experiment, key, dataset, protocol.name, rate):
+                    _checked(f"{source}: {place}: {dataset}", method.check_labels, options)
 
     def _check_rows(self, experiment: Experiment) -> None:
         """Raise a UserError for rows that a reader, or the analysis, could take for others."""
@@ -577,6 +593,11 @@ def load(config: Mapping[str, Any]) -> Study:
         _checked("configuration: datasets", catalog.check_own_name, name)
         own.setdefault("stream", False)
         own.setdefault("duplicates", "keep")
+        own.setdefault("multilabel", False)
+        if own["multilabel"] and not own["path"].endswith(".npz"):
+            raise UserError(
+                f"configuration: datasets.{name}: multilabel is for an .npz, and {own['path']} is a folder"
+            )
         if not own["path"].endswith(".npz") and "image_size" not in own:
             raise UserError(
                 f"configuration: datasets.{name}: {own['path']} is a folder of images, give its "

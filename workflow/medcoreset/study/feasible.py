@@ -13,7 +13,7 @@ from medcoreset.datasets.facts import Facts
 from medcoreset.datasets.series import VARIED, series_of
 from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import GIVEN, per_epoch
-from medcoreset.figures import FIGURES, ROWS
+from medcoreset.figures import FIGURES, KINDS, ROWS
 from medcoreset.identity import APART, beside
 from medcoreset.seeding import LARGEST
 from medcoreset.selection.budget import expected_size
@@ -28,6 +28,10 @@ def check_split(name: str, own: dict[str, Any]) -> None:
     identity = catalog.parse(name, own)
     if identity.base in own:
         catalog.check_stream(identity, streamed=own[identity.base].get("stream", False))
+        if own[identity.base].get("multilabel") and (given := identity.conditions.given):
+            raise UserError(
+                f"{name}: {', '.join(given)} is for one label per image, not for several"
+            )
         return
     whole = facts.of(replace(identity.clean, train=None), None)
     held_out = 0 if identity.source.has_val else whole.val
@@ -62,12 +66,36 @@ def image_size(name: str, own: dict[str, Any]) -> int | None:
     return known.image_size if known else own[catalog.parse(name, own).base].get("image_size")
 
 
+def is_multilabel(name: str, own: dict[str, Any]) -> bool:
+    """Say whether a dataset has several labels per image."""
+    known = facts_of(name, own)
+    return known.multilabel if known else own[catalog.parse(name, own).base]["multilabel"]
+
+
+def check_figure_of_labels(figure: str, dataset: str) -> None:
+    """Raise a UserError for a figure of classes, where there are several labels per image."""
+    if figure in KINDS and KINDS[figure].of_classes:
+        raise UserError(
+            f"figures: {figure} shows classes, and {dataset} has several labels per image"
+        )
+
+
+def check_balance_of_labels(row: str, balance: str, dataset: str) -> None:
+    """Raise a UserError for a budget per class, where there are several labels per image."""
+    if balance != "global":
+        raise UserError(
+            f"{row}: balance is {balance}, and {dataset} has several labels per image, so no classes to "
+            "share the budget: take balance global"
+        )
+
+
 def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> None:
     """Raise a UserError if a network does not take the images of a dataset."""
+    known = facts_of(name, own)
     for network in network_names:
-        size = image_size(name, own)
+        size, dimensions = image_size(name, own), known and known.dimensions
         try:
-            networks.check(network, size)
+            networks.check(network, size, dimensions)
         except UserError as mistake:
             raise UserError(f"{mistake} (those of {name})") from None
 
@@ -75,7 +103,8 @@ def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> No
 def check_training(name: str, known: Facts, options: TrainingOptions) -> None:
     """Raise a UserError if a dataset cannot be trained on with these options."""
     check_channels(name, known.channels, options)
-    check_augmentation(name, known.image_size, options, streamed=known.streamed)
+    kind = {"streamed": known.streamed, "dimensions": known.dimensions}
+    check_augmentation(name, known.image_size, options, **kind)
 
 
 def check_rate(

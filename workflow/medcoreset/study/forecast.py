@@ -241,7 +241,7 @@ def _has(data_dir: str | None, base: str) -> bool:
 def _image_bytes(known: Facts) -> int:
     """Return the size of a dataset's images as arrays; streamed ones stay in their files."""
     images = 0 if known.streamed else known.train + known.val + known.test
-    return images * known.channels * known.image_size**2
+    return images * known.channels * known.image_size**known.dimensions
 
 
 def _decoded_bytes(known: Facts) -> float:

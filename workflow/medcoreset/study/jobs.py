@@ -98,7 +98,8 @@ class Jobs:
             return ""
         policy = {} if own["duplicates"] == "keep" else {"duplicates": own["duplicates"]}
         if own["path"].endswith(".npz"):
-            return _flags({"file": own["path"], **policy})
+            several = " --multilabel" if own["multilabel"] else ""
+            return _flags({"file": own["path"], **policy}) + several
         given = {"folder": own["path"], "image_size": own["image_size"], **policy}
         stream = f" --stream {_flags({'contents': self.inputs.kept})}" if own["stream"] else ""
         return _flags(given) + stream

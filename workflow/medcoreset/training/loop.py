@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from medcoreset import seeding
+from medcoreset import objective, seeding
 from medcoreset.errors import UserError
 from medcoreset.recording.recorder import Recorder
 from medcoreset.reporting.reports import Reports
@@ -165,7 +164,7 @@ class Training:
         if self.recorder and self.options.record == "train":
             self.recorder.record(indices, logits)
         if self.subset.redrawn:
-            self.seen[indices] = cross_entropy(logits.float(), labels, reduction="none")
+            self.seen[indices] = objective.losses(logits.float(), labels)
 
     def _update(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Take one optimiser step and note how it went; return its logits (B, classes).
@@ -175,7 +174,7 @@ class Training:
         loss, logits = self._together(*self._gradients(images, labels, weights), len(labels))
         self.optimizer.step(self.rates.index_select(0, self.iteration))
         self.losses.index_copy_(0, self.place, loss[None])
-        self.correct += (logits.argmax(1) == labels).sum()
+        self.correct += objective.right(logits, labels).sum()
         self.iteration += 1
         self.place += 1
         return logits
@@ -223,7 +222,7 @@ class Training:
         for part in zip(*(tensor.tensor_split(self.parts) for tensor in batch), strict=True):
             images, labels, weights = part
             _, logits = self.model(images)
-            losses = cross_entropy(logits, labels, reduction="none") * weights
+            losses = objective.losses(logits, labels) * weights
             loss = losses.sum() / samples
             loss.backward()
             total += loss.detach()
@@ -234,12 +233,12 @@ class Training:
         """Write the epoch's dynamics, evaluate if it is due, and note the epoch's history."""
         batches = self._batches()
         sizes = self._on_device(np.array([stop - start for start, stop in batches]))
-        seen = batches[-1][1]
+        seen, predictions = batches[-1][1], self.data.train.labels[0].numel()
         entry = {
             "epoch": self.epoch + 1,
             "lr": self._rate(0),
             "train_loss": ((self.losses[: len(batches)].double() * sizes).sum() / seen).item(),
-            "train_accuracy": self.correct.item() / seen,
+            "train_accuracy": self.correct.item() / (seen * predictions),
         }
         accuracies, after = {}, self.done + len(batches)
         if self.plan.evaluates(self.done, after):

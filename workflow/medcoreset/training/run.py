@@ -416,12 +416,7 @@ class _Bench:
 
     def _network(self, streams: int) -> torch.nn.Module:
         torch.manual_seed(seeding.stream_seed(streams, "initialisation"))
-        return build(
-            self.job.network,
-            channels=self.data.channels,
-            classes=self.data.classes,
-            image_size=self.data.image_size,
-        )
+        return build(self.job.network, **self.data.shape)
 
     def _kept_surrogate(self) -> Path:
         return kept_folder(self.job.out) / self.job.out.name
