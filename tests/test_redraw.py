@@ -301,6 +301,7 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
     accuracy = table[table.metric == "accuracy"]
     assert accuracy.groupby("method").size().to_dict() == {
         "infobatch": 2,
+        "glister_again": 2,
         "random": 2,
         "el2n": 2,
         "full": 1,
@@ -308,7 +309,7 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
         "rs2_fresh": 2,
     }
     assert (accuracy["n"] == 2).all()
-    anew = accuracy[accuracy["method"].isin(["rs2", "rs2_fresh", "infobatch"])]
+    anew = accuracy[accuracy["method"].isin(["rs2", "rs2_fresh", "infobatch", "glister_again"])]
     assert (anew["surrogate"] == "none").all()
     assert anew["gain"].notna().all()
     text = (made / "experiments" / "dynamic" / "table.md").read_text()
@@ -322,13 +323,22 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
         "RS2",
         "RS2, with replacement",
         "InfoBatch",
+        "GLISTER (glister_again)",
     ]
-    assert "Stores all training samples: RS2, RS2, with replacement, InfoBatch." in text
+    assert (
+        "Stores all training samples: RS2, RS2, with replacement, InfoBatch, GLISTER (glister_again)."
+        in text
+    )
     latex = (made / "experiments" / "dynamic" / "table.tex").read_text()
     assert (
         "\\midrule\n\\multicolumn{3}{l}{\\emph{Stores all training samples}} \\\\\nRS2 &" in latex
     )
-    for variant in ("rs2*", "infobatch*"):
+    costs = pd.read_csv(made / "experiments" / "dynamic" / "cost.csv").set_index("method")
+    again = costs.loc["glister_again"]
+    assert (again["selection_s"] > 0).all()
+    assert (again["training_s"] > 0).all()
+    assert again[["surrogate_s", "evidence_s", "score_s"]].isna().all(axis=None)
+    for variant in ("rs2*", "infobatch*", "glister*"):
         assert list(made.glob(f"runs/**/{variant}"))
         assert not list(made.glob(f"coresets/**/{variant}"))
     runs = {path: json.loads(path.read_text()) for path in made.glob("runs/**/metrics.json")}

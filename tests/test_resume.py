@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from medcoreset import methods
+from medcoreset.methods import variants
 from medcoreset.selection.redraw import Redraw
 from medcoreset.training.checkpoint import kept_folder, state_folder
 from medcoreset.training.loop import Training
@@ -106,10 +107,14 @@ def test_killed_coreset_runs_are_byte_identical(tmp_path):
     assert not state_folder(killed.out).exists()
 
 
-@pytest.mark.parametrize("name", [each.name for each in methods.METHODS.values() if each.dynamic])
-def test_killed_runs_that_draw_in_every_epoch_are_byte_identical(tmp_path, name):
+@pytest.mark.parametrize(
+    "variant",
+    [*(each.name for each in methods.METHODS.values() if each.dynamic), "glister+reselect=2"],
+)
+def test_killed_runs_that_select_while_they_train_are_byte_identical(tmp_path, variant):
     dataset = digits(train=120, held_out=40)
-    draw = Redraw(methods.get(name), methods.get(name).defaults(), 0.45)
+    name, options = variants.parse(variant)
+    draw = Redraw(methods.get(name), options, 0.45)
 
     def case(name: str) -> Job:
         one = job(tmp_path / name, dataset, network="resnet18+width=4", epochs=12)

@@ -10,7 +10,7 @@ from medcoreset.commands import flags
 from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
 from medcoreset.errors import UserError
-from medcoreset.methods.registry import Balance
+from medcoreset.methods.registry import RESELECT, Balance
 from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding
 from medcoreset.selection.redraw import Redraw
@@ -35,7 +35,7 @@ from medcoreset.training.options import TrainingOptions
 @click.option(
     "--draw",
     metavar="METHOD",
-    help="dynamic method that draws --rate of the training set anew in every epoch, in place of coresets",
+    help="method that selects --rate of the training set while the network trains, in place of coresets",
 )
 @flags.settings
 @flags.rounding
@@ -105,8 +105,11 @@ def _redraw(
     if name is None:
         return None
     method = methods.get(name)
-    if not method.dynamic:
-        known = ", ".join(sorted(each.name for each in methods.METHODS.values() if each.dynamic))
-        raise UserError(f"--draw {name}: it selects a coreset, give that (dynamic are: {known})")
     options = method.parse_options(identity.pairs(settings, "--set"))
+    if not method.selects_anew(options):
+        known = ", ".join(sorted(each.name for each in methods.METHODS.values() if each.dynamic))
+        again = " or --set reselect=EPOCHS" if RESELECT.name in method.options else ""
+        raise UserError(
+            f"--draw {name}: it selects a coreset, give that{again} (dynamic are: {known})"
+        )
     return Redraw(method, options, rate, rounding, balance)

@@ -1,7 +1,7 @@
 """The arrays that evidence may hold, and which of them can be made from others."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 LARGEST = 2.0**128 - 2.0**104
@@ -105,6 +105,16 @@ GIVEN = (
     *("subset_members", "subset_correct", "val_target_prob"),
 )
 """Arrays that no stage of the workflow makes: they are the user's own, for `medcoreset select`."""
+
+
+OUTPUTS = ("labels", "logits", "features", "val_labels", "val_probs", "val_features")
+"""Arrays that one network gives as it is: what it makes of the training and validation samples."""
+
+
+def follows(name: str, given: Container[str]) -> bool:
+    """Whether an array is among those `given`, or can be made from them."""
+    ways = RECIPES.get(name, ())
+    return name in given or any(all(follows(part, given) for part in way) for way in ways)
 
 
 def per_epoch(name: str) -> bool:

@@ -23,8 +23,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import ARRAYS
-from medcoreset.options import Option, Unit, options_of, parse_all, taken_by
+from medcoreset.evidence.arrays import ARRAYS, OUTPUTS, follows
+from medcoreset.options import Option, Range, Unit, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
 Balance = Literal["global", "class", "drop"]
@@ -32,6 +32,17 @@ Keep = Literal["highest", "lowest"]
 Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
 Streams = Callable[[int], np.random.Generator]
 """Random streams by number, each the same whenever it is asked for."""
+
+RESELECT = Option(
+    "reselect",
+    int,
+    None,
+    range=Range(1, unit="epochs"),
+    optional=True,
+    help="epochs of a training after which, again and again, it selects by the network as it is then; "
+    "none: a coreset, before",
+)
+"""The option of every method that looks at one network as it is, and at nothing of its training."""
 
 
 class Picks(NamedTuple):
@@ -112,6 +123,10 @@ class Method:
         """Whether the method selects coresets."""
         return self.prune is None
 
+    def selects_anew(self, options: Mapping[str, Any]) -> bool:
+        """Whether it selects while a network trains, with these options, so that there is no coreset."""
+        return self.dynamic or options.get(RESELECT.name) is not None
+
     @property
     def ranks(self) -> bool:
         """Whether the method gives every sample a score."""
@@ -154,14 +169,30 @@ class Method:
     def parse_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options, those in `given` parsed and the others at their defaults.
 
-        Raises UserError for an unknown option or a value that is not allowed.
+        Raises UserError for an unknown option or a value that is not allowed, and for `reselect` where
+        a network that is still trained does not give what the method looks at.
         """
-        return parse_all(self.name, self.options, given)
+        asked = given.get(RESELECT.name) not in (None, "none")
+        if asked and RESELECT.name not in self.options:
+            raise UserError(f"{self.name}: reselect is of no use: it {self._never_reselects()}")
+        options = parse_all(self.name, self.options, given)
+        if asked and (others := _beyond_outputs(self.needed(options))):
+            raise UserError(f"{self.name}: reselect is of no use: it looks at {others[0]}")
+        return options
+
+    def _never_reselects(self) -> str:
+        if self.dynamic:
+            return "selects while a network trains as it is"
+        if not self.uses_surrogate:
+            return "looks at no network"
+        others = _beyond_outputs(self.needed()) or ["what the methods that it names look at"]
+        return f"looks at {others[0]}, which a network that is still trained does not give"
 
     @property
     def score_options(self) -> frozenset[str]:
         """Return the names of the options that the scores depend on, if there are scores."""
-        return frozenset(self.options) - {"keep"} - (self.picked_with - self.scored_with)
+        others = self.picked_with - self.scored_with
+        return frozenset(self.options) - {"keep", RESELECT.name} - others
 
     def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that the scores depend on."""
@@ -321,6 +352,8 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
             raise ValueError(f"needs {array!r}, no evidence (known: {', '.join(ARRAYS)})")
         if array in PRODUCERS:
             options |= PRODUCERS[array].asked
+    if _looks_at_one_network(arrays, options) and not fields.get("dynamic"):
+        options.setdefault(RESELECT.name, RESELECT)
     if keep := fields.get("keep"):
         options["keep"] = Option("keep", str, keep, get_args(Keep), help="the scores kept first")
     scored_with = taken_by(own_scores) if own_scores else frozenset()
@@ -337,6 +370,18 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
         source=source,
         **fields,
     )
+
+
+def _beyond_outputs(arrays: Sequence[str]) -> list[str]:
+    """Return those of the arrays that one network as it is does not give."""
+    return [name for name in arrays if name in PRODUCERS or not follows(name, OUTPUTS)]
+
+
+def _looks_at_one_network(arrays: Sequence[str], options: Mapping[str, Option]) -> bool:
+    """Whether a method looks at what one network gives, and at what no other method looks at."""
+    names_others = any(isinstance(option.choices, Registered) for option in options.values())
+    looks = set(arrays) - {"labels"}
+    return bool(looks) and not names_others and not _beyond_outputs(arrays)
 
 
 def _defaults(options: Mapping[str, Option]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from typing import Any
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
-from medcoreset.plan import Place, Run
+from medcoreset.methods import variants
+from medcoreset.methods.registry import RESELECT
+from medcoreset.plan import FULL, Place, Run
 from medcoreset.reading import read_json
 from medcoreset.selection.budget import expected_size
 from medcoreset.study import results
@@ -155,7 +157,19 @@ def _of_run(study: Study, run: Run, known: Facts) -> list[Work]:
     balance = results.balance(run, protocol.balance)
     size = expected_size(run.rate, known.train, known.classes, protocol.rounding, balance)
     one = _work(run.dataset, run.network, size, known, protocol.training)
-    return [one] * len(run.trained)
+    looked_at = _looked_at(run, size, known, protocol.training)
+    return [replace(one, evaluated=one.evaluated + looked_at)] * len(run.trained)
+
+
+def _looked_at(run: Run, size: int, known: Facts, options: TrainingOptions) -> int:
+    """Return the images that a training looks at in order to select."""
+    if run.variant == FULL:
+        return 0
+    every = variants.parse(run.variant)[1].get(RESELECT.name)
+    if every is None:
+        return 0
+    times = (schedule.plan(max(size, 2), options).epochs - 1) // every
+    return times * (known.train + known.val)
 
 
 def _of_surrogate(study: Study, place: Place, known: Facts) -> Work:

@@ -196,7 +196,7 @@ class Recipes:
         method = methods.get(name)
         # Those that options name are not among its imports.
         others = (other.source for other in method.others(options).values())
-        selects = "redraw.py" if method.dynamic else "select.py"
+        selects = "redraw.py" if method.selects_anew(options) else "select.py"
         return {
             "method": name,
             "options": options,

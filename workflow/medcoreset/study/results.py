@@ -125,7 +125,10 @@ def runs(study: Study, experiment: Experiment) -> list[Run]:
 
 def has_coresets(variant: str) -> bool:
     """Whether coresets are selected before the training, so that the other samples can be deleted."""
-    return variant != FULL and not methods.get(variants.parse(variant)[0]).dynamic
+    if variant == FULL:
+        return False
+    name, options = variants.parse(variant)
+    return not methods.get(name).selects_anew(options)
 
 
 def has_scores(run: Selected) -> bool:

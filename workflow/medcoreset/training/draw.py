@@ -1,5 +1,6 @@
-"""What a training trains on where that is drawn anew in every epoch; imports no torch."""
+"""What a training trains on where that is chosen while it trains; imports no torch."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -10,12 +11,16 @@ class Progressed(NamedTuple):
     """How far a training is at the start of an epoch: what its samples may be drawn by.
 
     `epoch` is 0-based, `share` that of the steps that are done, `losses` (N,) are those that the
-    training samples had when they were last trained on, without weights, 0 before.
+    training samples had when they were last trained on, without weights, 0 before. `outputs` computes
+    what the network as it is makes of the training and validation samples, by the names of evidence;
+    `device` is that of the training, `cpu` or `cuda`.
     """
 
     epoch: int
     share: float
     losses: np.ndarray
+    outputs: Callable[[], Mapping[str, np.ndarray]] = dict
+    device: str = "cpu"
 
 
 Drawn = tuple[np.ndarray, np.ndarray | None]
@@ -23,7 +28,7 @@ Drawn = tuple[np.ndarray, np.ndarray | None]
 
 
 class Draw(Protocol):
-    """Draws samples anew in every epoch; `identity` is JSON-like, and all that the draws depend on."""
+    """Draws samples while a network trains; `identity` is JSON-like, and all that the draws depend on."""
 
     identity: dict[str, Any]
 
@@ -33,8 +38,8 @@ class Draw(Protocol):
         So many steps has a training in all as on a coreset of that size, whatever is drawn.
         """
 
-    def __call__(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn:
-        """Return what an epoch trains on, of the samples with `labels` (N,)."""
+    def __call__(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn | None:
+        """Return what an epoch trains on, of the samples with `labels` (N,), or None: as the one before."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,6 @@ class Redrawn:
         """The samples that the training counts as an epoch."""
         return self.draw.size(self.labels)
 
-    def __call__(self, progressed: Progressed) -> Drawn:
-        """Return what an epoch trains on."""
+    def __call__(self, progressed: Progressed) -> Drawn | None:
+        """Return what an epoch trains on, or None where it is that of the epoch before."""
         return self.draw(self.labels, self.seed, progressed)

@@ -1,7 +1,7 @@
 """The training loop, of surrogates and of coreset runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, pl
 class Subset:
     """What one seed trains on: the samples (M,), and their weights (M,) if any.
 
-    With `redrawn` they are what it draws from, anew in every epoch.
+    With `redrawn` they are what it draws from while it trains.
     """
 
     seed: int
@@ -106,7 +106,7 @@ class Training:
             self.seen = torch.zeros(len(data.train), device=self.device)
         self.losses = torch.zeros(longest, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        self.seconds = self.training_seconds = 0.0
+        self.seconds = self.training_seconds = self.selection_seconds = 0.0
 
     def run(self) -> None:
         """Train to the end, from wherever the state is."""
@@ -146,13 +146,21 @@ class Training:
         self.training_seconds += time.perf_counter() - began
 
     def _redraw(self) -> None:
-        """Draw what the current epoch trains on."""
-        share = self.done / self.plan.iterations
-        progressed = Progressed(self.epoch, share, self.seen.cpu().numpy())
-        indices, weights = self.subset.redrawn(progressed)
-        self.indices = self._on_device(indices)
-        given = np.ones(len(indices)) if weights is None else weights
-        self.weights = self._on_device(given.astype(np.float32))
+        """Draw what the current epoch trains on, unless it is what the one before did."""
+        began, share = time.perf_counter(), self.done / self.plan.iterations
+        losses, device = self.seen.cpu().numpy(), self.device.type
+        drawn = self.subset.redrawn(
+            Progressed(self.epoch, share, losses, self._outputs_on_host, device)
+        )
+        if drawn is not None:
+            indices, weights = drawn
+            self.indices = self._on_device(indices)
+            given = np.ones(len(indices)) if weights is None else weights
+            self.weights = self._on_device(given.astype(np.float32))
+        self.selection_seconds += time.perf_counter() - began
+
+    def _outputs_on_host(self) -> Mapping[str, np.ndarray]:
+        return {name: array.cpu().numpy() for name, array in self.outputs().items()}
 
     def _batches(self) -> tuple[tuple[int, int], ...]:
         """Return the batches of the current epoch."""
@@ -266,6 +274,20 @@ class Training:
         scored = {name: found.numpy() for name, found in logits.items()}
         return self.reports.update(epoch, scored, last=last)
 
+    def outputs(self) -> dict[str, Tensor]:
+        """Return what the network makes of train and val, in evaluation mode, as evidence names it."""
+        data = self.data
+        features, logits = self.predict(data.train)
+        arrays = {"labels": data.train.labels, "logits": logits, "features": features}
+        if len(data.val):
+            val_features, val_logits = self.predict(data.val)
+            arrays |= {
+                "val_labels": data.val.labels,
+                "val_probs": torch.softmax(val_logits, 1),
+                "val_features": val_features,
+            }
+        return arrays
+
     def predict(self, split: Split) -> tuple[Tensor, Tensor]:
         """Return the features (n, D) and logits (n, classes) in evaluation mode."""
         return evaluation.predict(self.model, split, self.pause)
@@ -302,7 +324,7 @@ class Training:
             "position": [self.epoch, self.step, self.done, self.parts],
             "drawn": self.subset.redrawn and [self.indices, self.weights, self.seen],
             "epoch": [self.losses, self.correct],
-            "seconds": [self.seconds, self.training_seconds],
+            "seconds": [self.seconds, self.training_seconds, self.selection_seconds],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -322,7 +344,7 @@ class Training:
         self.place.fill_(self.step)
         self.losses, self.correct = state["epoch"]
         self.iteration.fill_(self._iterations_done())
-        self.seconds, self.training_seconds = state["seconds"]
+        self.seconds, self.training_seconds, self.selection_seconds = state["seconds"]
 
     def _rates(self) -> np.ndarray:
         """Return the learning rate of every iteration, as the device's optimisers read it."""

@@ -53,7 +53,7 @@ class Job:
 
     `run` are the entries of metrics.json that say which cell of a study this is; `recipe` is what
     the outputs are made by, `expects` what the dataset and the coresets were to be made by. `draw`
-    draws what is trained on anew in every epoch, in place of coresets.
+    draws what is trained on while a network trains, in place of coresets.
     """
 
     dataset: Path
@@ -95,7 +95,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             probs_budget_mb=probs_budget_mb,
         )
         training = bench.train(subset, checkpoint, state, recorder)
-        outputs = _outputs(training)
+        outputs = training.outputs()
         if not bench.group.first:
             return
         _write_outputs(evidence, outputs)
@@ -113,7 +113,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
 def train_coresets(job: Job, seeds: list[int], coresets: Path | None, trainings: int = 1) -> None:
     """Train networks, `trainings` per seed, on its coreset or the full training set, and report them.
 
-    What the job draws anew in every epoch is drawn of the full training set.
+    What the job draws while it trains is drawn of the full training set.
 
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
     for that the results of finished seeds are kept beside the outputs.
@@ -254,6 +254,7 @@ class _Bench:
             "rules": training.reports.found,
             "history": training.history,
             "seconds": training.seconds,
+            "selection_seconds": training.selection_seconds,
             "samples_per_second": samples / max(training.training_seconds, 1e-9),
             "peak_memory_mb": device.peak_memory_mb(self.device),
             "kernels": device.kernels(self.device),
@@ -395,9 +396,12 @@ class _Bench:
         """Return what may differ between two equal runs: time, memory, place, versions.
 
         `identity` is the SHA-256 of all that a seed's result depends on, the code included.
+        `selection_seconds` are those of `seconds` in which was selected what to train on.
         """
+        selecting = {seed: record["selection_seconds"] for seed, record in records.items()}
         return {
             "seconds": {seed: record["seconds"] for seed, record in records.items()},
+            **({"selection_seconds": selecting} if self.job.draw else {}),
             "samples_per_second": float(
                 np.mean([record["samples_per_second"] for record in records.values()])
             ),
@@ -424,21 +428,6 @@ class _Bench:
 
     def _kept(self, seed: int) -> Path:
         return kept_folder(self.job.out) / f"seed{seed}.npz"
-
-
-def _outputs(training: Training) -> dict[str, torch.Tensor]:
-    """Return what the trained surrogate makes of train and val, in evaluation mode."""
-    data = training.data
-    features, logits = training.predict(data.train)
-    arrays = {"labels": data.train.labels, "logits": logits, "features": features}
-    if len(data.val):
-        val_features, val_logits = training.predict(data.val)
-        arrays |= {
-            "val_labels": data.val.labels,
-            "val_probs": torch.softmax(val_logits, 1),
-            "val_features": val_features,
-        }
-    return arrays
 
 
 def _write_outputs(evidence: Path, arrays: dict[str, torch.Tensor]) -> None:
