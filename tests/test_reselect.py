@@ -326,3 +326,13 @@ def test_the_command_says_what_selects_again(tmp_path):
         outcome = CliRunner().invoke(cli, [*given, *more])
         assert isinstance(outcome.exception, UserError)
         assert words in str(outcome.exception)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize(("name", "options"), [("gradmatch", {"reselect": 2}), ("infobatch", {})])
+def test_weights_that_come_while_it_trains_satisfy_a_loss_that_is_always_weighted(
+    tmp_path, name, options
+):
+    one = job(tmp_path, digits(train=130, held_out=40), weighted_loss="true")
+    train_coresets(dataclasses.replace(one, draw=redraw(name, **options)), [0], None)
+    assert (one.out / "metrics.json").exists()

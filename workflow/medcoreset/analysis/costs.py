@@ -66,7 +66,9 @@ class _Run:
                 own["selection"] = fmean(measured["selection_seconds"].values())
                 own["training"] -= own["selection"]
             device = measured["device"]
-        before = cost.read(Path(run.coresets, cost.FILE)) if run.coresets else cost.Cost()
+            before = cost.Cost(**measured.get("before", {}))
+        if run.coresets:
+            before = cost.read(Path(run.coresets, cost.FILE))
         return cls({**before.seconds, **own}, [*before.on.values(), device])
 
 

@@ -1,15 +1,18 @@
 """Stage `train`: train a network on coresets, of all seeds in one process."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from medcoreset import identity, methods
+from medcoreset import cost, identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
+from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
+from medcoreset.evidence import Evidence
 from medcoreset.methods.registry import RESELECT, Balance
 from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding
@@ -37,6 +40,12 @@ from medcoreset.training.options import TrainingOptions
     metavar="METHOD",
     help="method that selects --rate of the training set while the network trains, in place of coresets",
 )
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    metavar="EVIDENCE",
+    help="a folder or .npz of what the method of --draw looks at that is made before",
+)
 @flags.settings
 @flags.rounding
 @flags.balance
@@ -57,6 +66,7 @@ def command(
     trainings: int,
     coresets: Path | None,
     draw: str | None,
+    evidence: Path | None,
     settings: tuple[str, ...],
     rounding: Rounding,
     balance: Balance | None,
@@ -77,6 +87,8 @@ def command(
     redraw = _redraw(draw, settings, rate, rounding, balance)
     if redraw and coresets:
         raise UserError("give either --coresets or --draw")
+    if evidence or (redraw and redraw.in_steps):
+        redraw = _with_evidence(redraw, evidence, dataset, expects, threads)
     from medcoreset.training.run import Job, train_coresets
 
     job = Job(
@@ -91,6 +103,7 @@ def command(
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,
         draw=redraw,
+        before=cost.of_evidence([evidence]) if evidence else None,
     )
     train_coresets(job, numbers, coresets, trainings)
 
@@ -113,3 +126,33 @@ def _redraw(
             f"--draw {name}: it selects a coreset, give that{again} (dynamic are: {known})"
         )
     return Redraw(method, options, rate, rounding, balance)
+
+
+def _with_evidence(
+    redraw: Redraw | None,
+    evidence: Path | None,
+    dataset: Path,
+    expects: tuple[str, ...],
+    threads: int,
+) -> Redraw:
+    """Return what draws, with the evidence that it needs about the samples of the dataset."""
+    if redraw is None or not redraw.in_steps:
+        raise UserError(f"--evidence {evidence}: it is of a --draw METHOD that looks at such")
+    needed = redraw.method.needed(redraw.options)
+    if evidence is None:
+        raise UserError(f"--draw {redraw.method.name} needs --evidence, of {', '.join(needed)}")
+    seal = (
+        provenance.read_seal(evidence)
+        if evidence.is_dir()
+        else {"recipe": "", "dataset_sha256": ""}
+    )
+    provenance.check_inputs(expects[1:2], (evidence, seal["recipe"]))
+    found = Evidence.load(evidence, device="cpu", threads=threads)
+    found.require(*needed)
+    info = canonical.load_info(dataset)
+    samples = len(canonical.load_labels(dataset))
+    if len(found) != samples or seal["dataset_sha256"] not in ("", info["sha256"]):
+        raise UserError(
+            f"--evidence {evidence} is not about the {samples:,} samples of {info['name']}"
+        )
+    return replace(redraw, evidence=found)

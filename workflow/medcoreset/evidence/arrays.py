@@ -76,6 +76,12 @@ ARRAYS = {
         ("T", "V"), "statistic", "p_y of the validation samples after each epoch", 0, 1
     ),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
+    "members": Array(
+        ("N",), "boolean", "whether the scoring model was trained on the sample", 0, 1
+    ),
+    "irreducible_losses": Array(
+        ("N",), "real", "cross-entropy under a model that was not trained on the sample", 0
+    ),
 }
 
 _PROBABILITIES = (("probs", "labels"), ("log_probs", "labels"))

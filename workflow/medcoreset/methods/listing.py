@@ -16,7 +16,7 @@ def as_markdown() -> str:
     rows = [columns, ("---",) * len(columns)]
     for name, method in sorted(METHODS.items()):
         kept = f" ({method.keep} first)" if method.keep else ""
-        kept += " (anew in every epoch)" if method.dynamic else ""
+        kept += f" (anew in every {_turn(method)})" if method.dynamic else ""
         rows.append(
             (
                 f"`{name}`{kept}",
@@ -54,9 +54,13 @@ def _paragraph(method: Method) -> str:
 
 def _kept(method: Method) -> str:
     if method.dynamic:
-        return "its own picks, others in every epoch of a training"
+        return f"its own picks, others in every {_turn(method)} of a training"
     picks = f"the {method.keep} scores" if method.keep else "its own picks"
     return f"{picks}; --balance {method.balance} by default"
+
+
+def _turn(method: Method) -> str:
+    return "step" if method.prioritize is not None else "epoch"
 
 
 def _with_recipes(need: str) -> str:

@@ -1,4 +1,4 @@
-"""What a method is, and the five decorators that register one.
+"""What a method is, and the six decorators that register one.
 
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
 - `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
@@ -9,6 +9,8 @@
   every epoch of a training, which so has to store the whole training set.
 - `@pruning`: `prune(losses (N,), share, rng, *, options) -> Picks`; likewise, but of as many samples
   as it likes. It selects no coreset.
+- `@prioritizing`: `prioritize(losses (n,), about, *, options) -> priorities (n,)`; is asked in every step
+  of a training which of more samples to train on. It selects no coreset either.
 
 No one that selects deals with class balance, ties, preselected samples or budgets: the driver in
 `selection/select.py` does, for all.
@@ -76,18 +78,18 @@ class Registered(Sequence[str]):
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method: `score` alone, `score` with `pick` or `select`, `select` or `prune` alone.
+    """A registered method: `score` alone or with `pick` or `select`; `select`, `prune` or `prioritize` alone.
 
     `needs` names the arrays of evidence, or is a function of the options that returns their names. Those
     of another method that an option names, used at its defaults, need not be said again.
     `options` are the parameters of its functions, by name `scored_with` (of `score`) and `picked_with`
-    (of `pick`, `select` or `prune`), and those of the producers of the arrays; a parameter without a
+    (of `pick`, `select`, `prune` or `prioritize`), and those of the producers of the arrays; a parameter without a
     default is an option of a producer, which declares it.
     `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
     the order of the samples and the seed decide more than ties and the first pick; `together` whether it
     selects from all classes at once, so that its `select` is given the budgets (C,) for a count where
-    the budget is per class. `dynamic` says whether it selects anew in every epoch of a training, so
-    that there is no coreset to store; what it selects by itself, unless it prunes, is the first
+    the budget is per class. `dynamic` says whether it selects anew in every epoch or step of a training, so
+    that there is no coreset to store; what it selects by itself, if it selects, is the first
     epoch's. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
     every ranking method has, says otherwise. `departs` says where well-known public code computes
@@ -116,12 +118,13 @@ class Method:
     pick: Callable[..., np.ndarray] | None = None
     select: Callable[..., Picks | np.ndarray] | None = None
     prune: Callable[..., Picks] | None = None
+    prioritize: Callable[..., Any] | None = None
     check_epochs: Callable[..., None] | None = None
 
     @property
     def selects(self) -> bool:
         """Whether the method selects coresets."""
-        return self.prune is None
+        return self.prune is None and self.prioritize is None
 
     def selects_anew(self, options: Mapping[str, Any]) -> bool:
         """Whether it selects while a network trains, with these options, so that there is no coreset."""
@@ -199,7 +202,7 @@ class Method:
         return {name: value for name, value in options.items() if name in self.score_options}
 
     def picking(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the options that `pick`, `select` or `prune` takes."""
+        """Return those of the options that `pick`, `select`, `prune` or `prioritize` takes."""
         return {name: value for name, value in options.items() if name in self.picked_with}
 
     def of_unit(self, unit: Unit, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -318,6 +321,24 @@ def pruning(
         needs = {"needs": (), "drawn": True, "dynamic": True, "weighted": True}
         _register(name, prune, prune=prune, **needs, **fields)
         return prune
+
+    return decorate
+
+
+def prioritizing(
+    name: str, *, needs: tuple[str, ...], reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register `prioritize(losses, about, *, options) -> priorities`, of torch tensors (n,).
+
+    It is called before every step of a training, with the losses that n samples have by then, in training
+    mode, and with the arrays (n, …) that the method `needs` about them, by name. The step is on those
+    of highest priority.
+    """
+
+    def decorate(prioritize: Callable[..., Any]) -> Callable[..., Any]:
+        fields = {"needs": needs, "reference": reference, "cost": cost, **about}
+        _register(name, prioritize, prioritize=prioritize, drawn=True, dynamic=True, **fields)
+        return prioritize
 
     return decorate
 

@@ -1,8 +1,9 @@
 """What is selected while a network trains: by a dynamic method, or by one that selects again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +16,16 @@ from medcoreset.selection.select import select
 from medcoreset.sources import digest
 from medcoreset.training.draw import Drawn, Progressed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Redraw:
     """A method that selects while a network trains, its options, and how much of the training set.
 
-    A training has as many steps as on a coreset of the same rate, whatever the method picks.
+    A training has as many steps as on a coreset of the same rate, whatever the method picks. `evidence`
+    is what the method looks at that is made before.
     """
 
     method: Method
@@ -28,6 +33,13 @@ class Redraw:
     rate: float
     rounding: Rounding = "ceil"
     balance: Balance | None = None
+    evidence: Evidence | None = None
+    _held: dict[str, "Tensor"] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the samples of a step are chosen among more, by their `priorities`."""
+        return self.method.prioritize is not None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -38,6 +50,10 @@ class Redraw:
             "rate": self.rate,
             "rounding": self.rounding,
             "balance": self._balance,
+            "evidence": {
+                name: sha256(np.ascontiguousarray(self.evidence[name])).hexdigest()
+                for name in self._needed()
+            },
             "code": digest(self.method.source, Path(__file__)),
         }
 
@@ -50,11 +66,24 @@ class Redraw:
 
         None stands for those of the epoch before.
         """
+        if self.in_steps:
+            return None if progressed.epoch else (np.arange(len(labels)), None)
         if self.method.prune is not None:
             return self._pruned(labels, seed, progressed)
         if self.method.dynamic:
             return self._drawn(labels, seed, progressed.epoch)
         return self._selected_again(labels, seed, progressed)
+
+    def priorities(self, losses: "Tensor", samples: "Tensor") -> "Tensor":
+        """Return the priorities (n,) of `samples` (n,) by their present `losses` (n,), on their device."""
+        for name in self._needed():
+            if name not in self._held or self._held[name].device != losses.device:
+                self._held[name] = self.evidence.tensor(name).to(losses.device, losses.dtype)
+        about = {name: array[samples] for name, array in self._held.items()}
+        return self.method.prioritize(losses, about, **self.method.picking(self.options))
+
+    def _needed(self) -> tuple[str, ...]:
+        return self.method.needed(self.options) if self.in_steps else ()
 
     def _pruned(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn:
         rng = generator(seed, "redraw", progressed.epoch)

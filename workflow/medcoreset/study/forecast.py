@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from medcoreset import methods
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
@@ -165,23 +166,24 @@ def _looked_at(run: Run, size: int, known: Facts, options: TrainingOptions) -> i
     """Return the images that a training looks at in order to select."""
     if run.variant == FULL:
         return 0
-    every = variants.parse(run.variant)[1].get(RESELECT.name)
-    if every is None:
-        return 0
-    times = (schedule.plan(max(size, 2), options).epochs - 1) // every
-    return times * (known.train + known.val)
+    name, chosen = variants.parse(run.variant)
+    laid_out, every = schedule.plan(max(size, 2), options), chosen.get(RESELECT.name)
+    if methods.get(name).prioritize is not None:
+        return laid_out.iterations * known.train // len(laid_out.batches)
+    return 0 if every is None else (laid_out.epochs - 1) // every * (known.train + known.val)
 
 
 def _of_surrogate(study: Study, place: Place, known: Facts) -> Work:
     protocol = study.protocols[place.protocol]
     options = study.surrogate_training(protocol, place.surrogate)
-    network = Surrogate.parse(place.surrogate).network
-    epochs = schedule.plan(max(known.train, 2), options).epochs
+    surrogate = Surrogate.parse(place.surrogate)
+    size = (known.train + 1) // 2 if surrogate.half else known.train
+    epochs = schedule.plan(max(size, 2), options).epochs
     probs = 2 * epochs * known.train * known.classes
     if probs > study.config["probs_budget_mb"] * 1e6:
         probs = 0
-    dynamics = STATISTICS_BYTES * epochs * known.train + probs
-    work = _work(place.dataset, network, known.train, known, options)
+    dynamics = 0 if surrogate.half else STATISTICS_BYTES * epochs * known.train + probs
+    work = _work(place.dataset, surrogate.network, size, known, options)
     return replace(work, bytes=work.bytes + dynamics, featured=known.train + known.val)
 
 

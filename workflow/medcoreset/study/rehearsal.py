@@ -183,11 +183,11 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
     if RESELECT.name in lengths:  # before the end, as in full
         lengths[RESELECT.name] = max(1, min(lengths[RESELECT.name], short - 1))
     surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
-    # Where no surrogates are asked for, it is not used, and stays as it is.
+    # Where no surrogates are asked for, one that is not optional is not used, and stays as it is.
     checkpoints = {
         name: max(1, value * short // max(whole, 1))
         for name, value in of_unit["checkpoint"].items()
-        if surrogates
+        if surrogates or declared[name].optional
     }
     before = max(of_unit["epochs"].values(), default=1)
     after = max(lengths.values(), default=1)

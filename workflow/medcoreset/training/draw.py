@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Progressed(NamedTuple):
@@ -31,6 +34,8 @@ class Draw(Protocol):
     """Draws samples while a network trains; `identity` is JSON-like, and all that the draws depend on."""
 
     identity: dict[str, Any]
+    in_steps: bool
+    """Whether an epoch shows the samples that are drawn, and each step trains on a share of those shown."""
 
     def size(self, labels: np.ndarray) -> int:
         """Return how many of the samples with `labels` (N,) a training counts as an epoch.
@@ -40,6 +45,9 @@ class Draw(Protocol):
 
     def __call__(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn | None:
         """Return what an epoch trains on, of the samples with `labels` (N,), or None: as the one before."""
+
+    def priorities(self, losses: "Tensor", samples: "Tensor") -> "Tensor":
+        """Return the priorities (n,) of the `samples` (n,) of a step, given their `losses` (n,)."""
 
 
 @dataclass(frozen=True)

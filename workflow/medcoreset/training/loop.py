@@ -1,5 +1,6 @@
 """The training loop, of surrogates and of coreset runs."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,13 +32,15 @@ from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, pl
 class Subset:
     """What one seed trains on: the samples (M,), and their weights (M,) if any.
 
-    With `redrawn` they are what it draws from while it trains.
+    With `redrawn` they are what it draws from while it trains. A `surrogate` may be of one `half` of the
+    training set, 1 or 2, of which no dynamics are recorded; 0: of all.
     """
 
     seed: int
     indices: np.ndarray
     weights: np.ndarray | None = None
     surrogate: bool = False
+    half: int = 0
     redrawn: Redrawn | None = None
 
     @property
@@ -51,7 +54,10 @@ class Subset:
 
         Else, on the full training set, a seed's network would be that seed's surrogate again.
         """
-        return seeding.stream_seed(self.seed, "surrogate") if self.surrogate else self.seed
+        if not self.surrogate:
+            return self.seed
+        halves = [self.half] if self.half else []
+        return seeding.stream_seed(self.seed, "surrogate", *halves)
 
 
 class Training:
@@ -133,11 +139,17 @@ class Training:
             torch.manual_seed(seed + self.group.rank)
         order = self._on_device(epoch_order(self.subset.streams, self.epoch, len(self.indices)))
         indices, weights = self.indices[order], self.weights[order]
-        parts = [slice(*batch) for batch in batches[self.step :]]
+        parts = [slice(*batch) for batch in self._candidates(batches)[self.step :]]
         self.model.train()
         began = time.perf_counter()
         for part, images in zip(parts, self._images(indices, parts), strict=True):
-            self._train_step(indices[part], images, weights[part])
+            samples, factors = indices[part], weights[part]
+            start, stop = batches[self.step]
+            if stop - start < len(images) and self.in_steps:
+                best = self._best(samples, images, stop - start)
+                samples, factors = samples[best], factors[best]
+                images = images[best].contiguous(memory_format=torch.channels_last)
+            self._train_step(samples, images, factors)
             self.step += 1
             self.progress.advance()
             if self.step < len(batches):
@@ -162,9 +174,37 @@ class Training:
     def _outputs_on_host(self) -> Mapping[str, np.ndarray]:
         return {name: array.cpu().numpy() for name, array in self.outputs().items()}
 
+    @property
+    def in_steps(self) -> bool:
+        """Whether the samples of every step are chosen among more."""
+        return self.subset.redrawn is not None and self.subset.redrawn.draw.in_steps
+
     def _batches(self) -> tuple[tuple[int, int], ...]:
-        """Return the batches of the current epoch."""
-        return self.plan.batches_of(self.done, len(self.indices))
+        """Return the batches of the current epoch, where they are chosen, of what is chosen."""
+        samples = self.plan.samples if self.in_steps else len(self.indices)
+        return self.plan.batches_of(self.done, samples)
+
+    def _candidates(self, batches: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        """Return among which positions in the epoch's order each of `batches` is chosen.
+
+        An epoch shows all samples once, each batch as large a share of them as it is of the batches.
+        """
+        if not self.in_steps:
+            return batches
+        total, chosen = len(self.indices), self.plan.samples
+        return tuple((start * total // chosen, stop * total // chosen) for start, stop in batches)
+
+    @torch.no_grad()
+    def _best(self, samples: Tensor, images: Tensor, count: int) -> Tensor:
+        """Return the `count` positions of highest priority among `samples` (n,), with their `images`.
+
+        The pass is in training mode. Of equal priorities the first in the epoch's random order are taken.
+        """
+        parts = images.tensor_split(math.ceil(len(images) / evaluation.BATCH))
+        logits = torch.cat([self.model(part)[1] for part in parts])
+        losses = cross_entropy(logits.float(), self.data.train.labels[samples], reduction="none")
+        priorities = self.subset.redrawn.draw.priorities(losses, samples)
+        return priorities.argsort(descending=True, stable=True)[:count]
 
     def _train_step(self, indices: Tensor, images: Tensor, weights: Tensor) -> None:
         """Take one optimiser step on the samples `indices` (B,); `images` are this process's part."""
@@ -252,7 +292,8 @@ class Training:
         accuracies, after = {}, self.done + len(batches)
         if self.plan.evaluates(self.done, after):
             accuracies = self._evaluate(self.epoch + 1, last=after == self.plan.iterations)
-        if self.subset.surrogate and self.options.record == "eval":
+        recorded = self.subset.surrogate and not self.subset.half
+        if recorded and self.options.record == "eval":
             logits = self.predict(self.data.train)[1]
             if self.recorder:
                 everything = torch.arange(len(self.data.train), device=self.device)
@@ -406,12 +447,12 @@ def _check_parts(plan: Plan, group: Group) -> None:
 
 
 def _weights(subset: Subset, options: TrainingOptions) -> np.ndarray:
-    """Return the sample weights (M,) of the loss, of mean 1: all 1 if it is not weighted.
+    """Return the sample weights (M,) of the loss, of mean 1: all 1 if it is not weighted, or redrawn.
 
     (The code of DeepCore divides by the sum of the weights in every batch instead.)
     """
     wanted = options.weighted_loss
-    if wanted == "false" or (wanted == "where_given" and subset.weights is None):
+    if subset.redrawn or wanted == "false" or (wanted == "where_given" and subset.weights is None):
         return np.ones(len(subset.indices), np.float32)
     if subset.weights is None:
         raise UserError("weighted_loss: this coreset has no weights; its method gives none")

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 
 from medcoreset import device, seeding
 from medcoreset.atomic import replacing, write_json, write_npz
+from medcoreset.cost import Cost
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError, say
 from medcoreset.identity import beside, digest
@@ -53,7 +54,8 @@ class Job:
 
     `run` are the entries of metrics.json that say which cell of a study this is; `recipe` is what
     the outputs are made by, `expects` what the dataset and the coresets were to be made by. `draw`
-    draws what is trained on while a network trains, in place of coresets.
+    draws what is trained on while a network trains, in place of coresets; `before` is what that took
+    beforehand, if anything.
     """
 
     dataset: Path
@@ -67,17 +69,23 @@ class Job:
     recipe: str = ""
     expects: tuple[str, ...] = ()
     draw: Draw | None = None
+    before: Cost | None = None
 
 
-def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
-    """Train on the full training set and write metrics, predictions, model and evidence.
+def train_surrogate(job: Job, seed: int, probs_budget_mb: float, half: int = 0) -> None:
+    """Train on the full training set, or one `half` of it, and write metrics, predictions, model, evidence.
 
     `out` gets `evidence/` (training dynamics and the final network's outputs), `model.pt`,
     `predictions.npz` and, last, `metrics.json`. What an earlier job finished under the same
     identity is taken over, not trained again. Processes that `torchrun` started train together.
+    The evidence of one that was trained on a half, 1 or 2, is about all samples, says which of them it
+    was trained on (`members`), and has no dynamics.
     """
     with _bench(job, group.started()) as bench:
-        subset = replace(*coreset.whole([seed], bench.dataset), surrogate=True)
+        if half:
+            subset = coreset.half(seed, half, bench.dataset)
+        else:
+            subset = replace(*coreset.whole([seed], bench.dataset), surrogate=True)
         identity = bench.identity(subset) | {"probs_budget_mb": probs_budget_mb}
         if any(bench.group.most(bench.group.first and bench.restored(seed, identity))):
             say(f"{job.out} was trained before and is taken over")
@@ -87,7 +95,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         if state is None and bench.group.first:
             shutil.rmtree(evidence, ignore_errors=True)
         epochs = plan(len(subset.indices), job.options).epochs
-        recorder = (epochs > 0 and bench.group.first) and Recorder(
+        recorder = (epochs > 0 and bench.group.first and not half) and Recorder(
             evidence,
             bench.data.train.labels,
             classes=bench.data.classes,
@@ -96,6 +104,9 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
         )
         training = bench.train(subset, checkpoint, state, recorder)
         outputs = training.outputs()
+        if half:
+            outputs["members"] = torch.zeros(len(bench.data.train), dtype=torch.bool)
+            outputs["members"][torch.from_numpy(subset.indices)] = True
         if not bench.group.first:
             return
         _write_outputs(evidence, outputs)
@@ -396,12 +407,14 @@ class _Bench:
         """Return what may differ between two equal runs: time, memory, place, versions.
 
         `identity` is the SHA-256 of all that a seed's result depends on, the code included.
-        `selection_seconds` are those of `seconds` in which was selected what to train on.
+        `selection_seconds` are those of `seconds` in which was selected what to train on, and `before` the
+        cost of the evidence for it.
         """
         selecting = {seed: record["selection_seconds"] for seed, record in records.items()}
         return {
             "seconds": {seed: record["seconds"] for seed, record in records.items()},
             **({"selection_seconds": selecting} if self.job.draw else {}),
+            **({"before": asdict(self.job.before)} if self.job.before else {}),
             "samples_per_second": float(
                 np.mean([record["samples_per_second"] for record in records.values()])
             ),
