@@ -1,7 +1,7 @@
 """The arrays that evidence may hold, and which of them can be made from others."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 LARGEST = 2.0**128 - 2.0**104
@@ -82,6 +82,12 @@ ARRAYS = {
     "sample_ids": Array(
         ("N",), "identifier", "what you call each sample, to have it in the coreset"
     ),
+    "members": Array(
+        ("N",), "boolean", "whether the scoring model was trained on the sample", 0, 1
+    ),
+    "irreducible_losses": Array(
+        ("N",), "real", "cross-entropy under a model that was not trained on the sample", 0
+    ),
 }
 
 LABELS = ("labels", "val_labels")
@@ -134,6 +140,16 @@ def of_classes(name: str) -> bool:
         or name.endswith("labels")
         or name in ("perturbations", "val_target_prob")
     )
+
+
+OUTPUTS = ("labels", "logits", "features", "val_labels", "val_probs", "val_features")
+"""Arrays that one network gives as it is: what it makes of the training and validation samples."""
+
+
+def follows(name: str, given: Container[str]) -> bool:
+    """Whether an array is among those `given`, or can be made from them."""
+    ways = RECIPES.get(name, ())
+    return name in given or any(all(follows(part, given) for part in way) for way in ways)
 
 
 def per_epoch(name: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import checks
 from medcoreset.evidence.alignment import ENOUGH, by_chance
-from medcoreset.evidence.arrays import ARRAYS, RECIPES
+from medcoreset.evidence.arrays import ARRAYS, RECIPES, follows
 from medcoreset.evidence.statistics import STATISTICS, sigmoid, softmax
 from medcoreset.provenance import check_file, sealed_files
 from medcoreset.reading import file_of, map_npy, open_npz
@@ -162,9 +162,7 @@ class Evidence:
 
     def has(self, name: str) -> bool:
         """Return whether the array is there, or follows from what is there."""
-        return name in self._arrays or any(
-            all(map(self.has, ingredients)) for ingredients in RECIPES.get(name, ())
-        )
+        return follows(name, self._arrays)
 
     def require(self, *names: str) -> None:
         """Raise a UserError that names the first array which is not there and does not follow."""

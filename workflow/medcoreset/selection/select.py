@@ -89,7 +89,7 @@ def select(
     Raises UserError for a count outside 1 … N or below the number of preselected samples.
     """
     if not method.selects:
-        raise UserError(f"{method.name} prunes while a network trains: it selects no coreset")
+        raise UserError(f"{method.name} chooses while a network trains: it selects no coreset")
     options = method.parse_options(options or {})
     _check_count(int(np.sum(count)), evidence)
     if method.ranks:

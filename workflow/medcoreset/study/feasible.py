@@ -154,6 +154,22 @@ def check_given(key: str, method: methods.Method, options: dict[str, Any]) -> No
         )
 
 
+def check_reselect(key: str, every: int | None, options: TrainingOptions) -> None:
+    """Raise a UserError for a row that at times is a coreset's, or that never selects again.
+
+    How many epochs a number of iterations is depends on the size of the coreset, and is not looked at.
+    """
+    if every is None:
+        raise UserError(
+            f"methods.{key}: reselect is none, and elsewhere it is not: that is a row of its own"
+        )
+    epochs = min(options.epochs, options.stop_after or options.epochs)
+    if options.length == "epochs" and every >= epochs:
+        raise UserError(
+            f"methods.{key}: reselect is {every}, and must be less than the {epochs} epochs of the training"
+        )
+
+
 def check_weights(row: str, gives: bool, protocol: str, options: TrainingOptions) -> None:
     """Raise a UserError for a row without weights whose loss is to be weighted in any case."""
     if options.weighted_loss == "true" and not gives:
@@ -201,9 +217,12 @@ DATASETS = {
 
 
 def check_figure(
-    figure: str, rows: dict[str, methods.Method], has_table: bool, datasets: Sequence[str]
+    figure: str, rows: dict[str, methods.Method | None], has_table: bool, datasets: Sequence[str]
 ) -> None:
-    """Raise a UserError for a figure that the experiment's rows, or its datasets, cannot give."""
+    """Raise a UserError for a figure that the experiment's rows, or its datasets, cannot give.
+
+    A row that selects while networks train is None: nothing of it is made before.
+    """
     needs = FIGURES[figure]
     if needs & {"table", "runs"} and not has_table:
         source = "a table" if "table" in needs else "trained networks"
@@ -213,12 +232,12 @@ def check_figure(
     fits, wanted = DATASETS.get(figure, (bool, ""))
     if not fits(datasets):
         raise UserError(f"figures: {figure} is drawn of {wanted}, and datasets has none")
-    kept = [row for row in rows.values() if row.keep is not None and row.uses_surrogate]
+    scored = [row for row in rows.values() if row and row.ranks and row.uses_surrogate]
+    kept = [row for row in scored if row.keep is not None]
     if "rankings" in needs and not kept:
         raise UserError(
             f"figures: {figure} is drawn from rankings, and methods has none that ranks"
         )
-    scored = any(method.ranks and method.uses_surrogate for method in rows.values())
     if needs & {"scores"} and "windows" not in needs and not scored:
         raise UserError(f"figures: {figure} is drawn from scores, and methods has none that scores")
     for wanted in ROWS.get(figure, ()):
