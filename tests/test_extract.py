@@ -176,3 +176,21 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, what):
     with pytest.raises(UserError, match=named):
         extract(model, **given)
     assert not (tmp_path / "x").exists()
+
+
+def test_batches_may_be_mappings(tmp_path):
+    """As of text, with more than one input of the model."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    about = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(**about, vocab_size=30, intermediate_size=16, num_labels=C)
+    torch.manual_seed(0)
+    model, words = BertForSequenceClassification(config), torch.randint(30, (N, 7))
+    mask = (torch.arange(7) < torch.arange(1, N + 1)[:, None] % 7 + 1).long()
+    rows = [{"input_ids": words[i], "attention_mask": mask[i], "labels": i % C} for i in range(N)]
+    loader = DataLoader(IndexedDataset(rows), 4, shuffle=True)
+    extract(model, loader, head="classifier", device="cpu", out=tmp_path)
+    with torch.no_grad():
+        expected = model.eval()(input_ids=words, attention_mask=mask).logits
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), np.arange(N) % C)

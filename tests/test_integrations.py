@@ -383,6 +383,8 @@ def lightning_without(recipe: Recipe, tmp_path: Path, what: str) -> None:
 
 def transformers_without(recipe: Recipe, tmp_path: Path, what: str) -> None:
     trainer = text_trainer(tmp_path, 1, remove_unused_columns=what == "columns")
+    if what == "GPUs":
+        trainer.args._n_gpu = 2
     if what == "index":
         trainer.train_dataset = TextData(48)
     trainer.train()
@@ -394,6 +396,7 @@ def transformers_without(recipe: Recipe, tmp_path: Path, what: str) -> None:
         (lightning_without, "logits", "training_step returned a dict without logits"),
         (lightning_without, "index", "the batch is a list without index"),
         (transformers_without, "columns", "remove_unused_columns is True"),
+        (transformers_without, "GPUs", "the process has 2 GPUs"),
         (transformers_without, "index", "the batch has no column index"),
     ],
 )

@@ -124,6 +124,16 @@ def test_a_job_takes_a_gpu_that_no_other_process_has(two_gpus, tmp_path, monkeyp
     assert two_gpus == [0, 1, 0]
 
 
+def test_a_users_own_process_computes_on_its_gpu_and_claims_none(two_gpus, tmp_path, monkeypatch):
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert device.resolve("auto", None) == torch.device("cuda", 1)
+    assert two_gpus == []
+    assert not list(tmp_path.iterdir())
+    assert (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark) == before
+
+
 def test_the_one_gpu_that_a_cluster_gave_is_taken_without_a_claim(two_gpus, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setenv("SLURM_JOB_GPUS", "3")

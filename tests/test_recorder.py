@@ -172,6 +172,29 @@ def test_a_batch_waits_for_nothing(tmp_path, monkeypatch):
     assert found
 
 
+def test_a_batch_is_computed_where_its_logits_are(tmp_path, monkeypatch):
+    """On a device that does not mix with the CPU, and from which nothing can be read."""
+    monkeypatch.setattr(module, "BLOCK_BYTES", 4 * C * 8)
+    recorder, there = Recorder(tmp_path / "x", LABELS, C, 2), torch.device("meta")
+    for start in range(0, N, 5):
+        recorder.record(np.arange(start, start + 5), torch.zeros(5, C, device=there))
+    state = recorder.state()
+    assert len(state["pending"]) == 0
+    assert state["recorded"] == N
+    assert {tensor.device for tensor in (*state["current"].values(), state["least"])} == {there}
+
+
+def test_a_state_from_a_file_follows_the_logits(tmp_path):
+    recorder, there = Recorder(tmp_path / "x", LABELS, C, 2), torch.device("meta")
+    recorder.record(np.arange(5), logits(0)[:5])
+    again = Recorder.resume(tmp_path / "x", LABELS, C)
+    again.load(recorder.state())
+    again.record(np.arange(5, 10), torch.zeros(5, C, device=there))
+    state = again.state()
+    tensors = [*state["current"].values(), state["least"], *sum(state["pending"], ())]
+    assert {tensor.device for tensor in tensors} == {there}
+
+
 def test_statistics_are_those_of_the_evidence(tmp_path):
     """The room of the methods derives them from probabilities, this one from logits."""
     run(Recorder(tmp_path / "x", LABELS, C, 3), range(3))

@@ -48,11 +48,18 @@ class RecordDynamics(TrainerCallback):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        """Begin a recording, or go on with that of the checkpoint; UserError if columns are removed."""
+        """Begin a recording, or go on with that of the checkpoint.
+
+        UserError if columns are removed, or one process trains on several GPUs, part of a batch on each.
+        """
         if args.remove_unused_columns:
             raise UserError(
                 "remove_unused_columns is True, but it is to be False in TrainingArguments: the column index "
                 "would be removed"
+            )
+        if getattr(args, "n_gpu", 1) > 1:
+            raise UserError(
+                f"the process has {args.n_gpu} GPUs, but it is to have one: start the training by torchrun"
             )
         how = {"replacement": self.replacement}
         if state.global_step:

@@ -76,7 +76,7 @@ class Recording:
                 f"labels are not those that {folder} was recorded with; resume with the same samples "
                 "in the same order"
             )
-        for name, rows in found._files(max(0, found.done - 1)).items():
+        for name, rows in found._files(found._latest).items():
             there = map_npy(rows.path, WHAT)
             if there.shape[1:] != rows.shape or there.dtype != rows.kind:
                 raise UserError(f"{rows.path}: {name} is {there.dtype} {there.shape}: damaged?")
@@ -122,13 +122,18 @@ class Recording:
 
     def cut(self, epoch: int) -> None:
         """Forget the epochs from a 0-based one on."""
-        for rows in reversed(self._files(max(0, self.done - 1)).values()):
+        for rows in reversed(self._files(self._latest).values()):
             rows.cut(epoch)
 
     def flush(self) -> None:
         """Return when the disk has everything."""
-        for rows in self._files(max(0, self.done - 1)).values():
+        for rows in self._files(self._latest).values():
             rows.flush()
+
+    @property
+    def _latest(self) -> int:
+        """The 0-based epoch whose files are there; where they do not grow, it may be any."""
+        return max(0, self.done - 1) if self.epochs is None else 0
 
     def _files(self, epoch: int) -> dict[str, Rows]:
         """Return the files that have a row of a 0-based epoch, `seen` the last."""
