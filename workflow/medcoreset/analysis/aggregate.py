@@ -17,15 +17,15 @@ from medcoreset.analysis.variance import Design, bounded
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
 from medcoreset.plan import Plan, Reported
+from medcoreset.provenance import AGAIN
 from medcoreset.reading import file_of, read_json
-from medcoreset.reporting.metrics import OF_CORESETS, OF_LABELS, worst_recall
+from medcoreset.reporting.metrics import METRICS, OF_CORESETS, OF_LABELS, worst_recall
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "se", "df", "ci_low", "ci_high"]
 CHOSEN = ["variant", "candidates"]
 """The method with its options that a cell is of, and among how many it was chosen on validation data."""
 COLUMNS = [*CELL, "metric", *STATISTICS, *CHOSEN, *COMPARED, *PAIRED]
-METRICS = ("accuracy", "balanced_accuracy", "worst_recall", "auc", "macro_f1", "ece")
 SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 """Columns of the single runs: `value` in percent, of so many images."""
 
@@ -232,19 +232,19 @@ def _under(rule: str, seed_record: dict[str, Any], run: Reported, seed: str) -> 
     rules = seed_record.get("rules", {})
     if rule not in rules:
         has = ", ".join(rules) or "none"
-        raise UserError(f"{run.metrics}: seed {seed} has no rule {rule!r} (it has {has})")
+        raise UserError(f"{run.metrics}: seed {seed} has no rule {rule!r} (it has {has}): {AGAIN}")
     return rules[rule]
 
 
 def _value(values: dict[str, Any], metric: str, run: Reported, rule: str) -> float | None:
     if metric not in values:
-        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric {metric!r}")
+        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric {metric!r}: {AGAIN}")
     return None if values[metric] is None else 100 * values[metric]
 
 
 def _recall(values: dict[str, Any], run: Reported, rule: str) -> list[float | None]:
     if "recall" not in values:
-        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric 'recall'")
+        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric 'recall': {AGAIN}")
     return [None if value is None else 100 * value for value in values["recall"]]
 
 

@@ -12,6 +12,9 @@ OF_LABELS = ("accuracy", "auc")
 """Metrics of data with several labels per sample; those of classes are not defined there."""
 ECE_BINS = 15
 
+METRICS = ("accuracy", "balanced_accuracy", "worst_recall", "auc", "macro_f1", "ece")
+"""Metrics of a run that its table has: values of `evaluate`, and the lowest of its recalls."""
+
 
 def evaluate(logits: Any, labels: Any) -> dict[str, Any]:
     """Return the metrics of a split; all but `n` are fractions in [0, 1].
