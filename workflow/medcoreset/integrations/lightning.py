@@ -51,8 +51,8 @@ class RecordDynamics(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Write the epoch that a checkpoint had all batches of, but not the end: Lightning tells none."""
-        if self._state and self.recorder.epoch < trainer.current_epoch:
-            self.recorder.end_epoch()
+        if self._state and self._begun().epoch < trainer.current_epoch:
+            self._begun().end_epoch()
         self._state = {}
 
     def on_train_batch_end(
@@ -78,11 +78,15 @@ class RecordDynamics(Callback):
                 f"the batch is a {type(batch).__name__} without index: train on "
                 "medcoreset.IndexedDataset(dataset)"
             )
-        self.recorder.record(index, outputs["logits"])
+        self._begun().record(index, outputs["logits"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch."""
-        self.recorder.end_epoch()
+        self._begun().end_epoch()
+
+    def _begun(self) -> Recorder:
+        assert self.recorder is not None  # since the training has begun
+        return self.recorder
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the recording."""

@@ -61,13 +61,17 @@ class RecordDynamics(TrainerCallback):
             raise UserError(
                 f"the process has {args.n_gpu} GPUs, but it is to have one: start the training by torchrun"
             )
-        how = {"replacement": self.replacement}
         if state.global_step:
             done = int((state.epoch or 0) + EPSILON)
-            self.recorder = Recorder.resume(*self.about, epoch=done, **how)
+            self.recorder = Recorder.resume(*self.about, epoch=done, replacement=self.replacement)
         else:
-            how["probs_budget_mb"] = self.probs_budget_mb
-            self.recorder = Recorder(*self.about, self.epochs, **how)
+            self.recorder = Recorder(
+                *self.about,
+                self.epochs,
+                probs_budget_mb=self.probs_budget_mb,
+                replacement=self.replacement,
+            )
+        assert model is not None  # as the Trainer gives it
         self._hooks = [
             model.register_forward_pre_hook(self._take_index, with_kwargs=True),
             model.register_forward_hook(self._record),
@@ -81,7 +85,7 @@ class RecordDynamics(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Write the epoch."""
-        self.recorder.end_epoch()
+        self._begun().end_epoch()
 
     def on_train_end(
         self,
@@ -93,6 +97,10 @@ class RecordDynamics(TrainerCallback):
         """Leave the model as it was."""
         for hook in self._hooks:
             hook.remove()
+
+    def _begun(self) -> Recorder:
+        assert self.recorder is not None  # since the training has begun
+        return self.recorder
 
     def _take_index(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -112,4 +120,4 @@ class RecordDynamics(TrainerCallback):
             raise UserError(
                 f"the model returned a {type(output).__name__} without logits, but it is to be a classifier"
             )
-        self.recorder.record(self._index, logits)
+        self._begun().record(self._index, logits)

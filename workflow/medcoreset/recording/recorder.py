@@ -135,11 +135,15 @@ class Recorder:
             return
         if not self._current:
             self._start(logits.device)
-        elif self._least.device.type == "cpu" != logits.device.type:
+        elif self._noted.device.type == "cpu" != logits.device.type:
             self._move(logits.device)  # a state was loaded from a file
         # From the memory of a GPU to another place nothing may be read before it has arrived.
-        device = self._least.device
-        how = {"device": device, "copy": True, "non_blocking": device.type == "cuda"}
+        device = self._noted.device
+        how: dict[str, Any] = {
+            "device": device,
+            "copy": True,
+            "non_blocking": device.type == "cuda",
+        }
         with torch.inference_mode(False):
             self._pending.append((indices.to(dtype=torch.int64, **how), logits.to(**how)))
         self._waiting += len(indices)
@@ -217,8 +221,13 @@ class Recorder:
             n = self._samples
             self._least = torch.tensor([n, n, n, n, 1]).to(device)
 
+    @property
+    def _noted(self) -> Tensor:
+        assert self._least is not None  # within an epoch
+        return self._least
+
     def _move(self, device: torch.device) -> None:
-        self._labels, self._least = self._labels.to(device), self._least.to(device)
+        self._labels, self._least = self._labels.to(device), self._noted.to(device)
         self._current = {name: tensor.to(device) for name, tensor in self._current.items()}
         self._pending = [(one.to(device), other.to(device)) for one, other in self._pending]
 
@@ -276,12 +285,12 @@ class Recorder:
             sample.masked_fill(~again, self._samples).min(),
             distribution.all().long(),
         ]
-        self._least = torch.minimum(self._least, torch.stack(found))
+        self._least = torch.minimum(self._noted, torch.stack(found))
 
     def _gathered(self) -> tuple[dict[str, Tensor], int, list[int]]:
         """Return the epoch of all processes: arrays (N + 1, …), the number of records, and what was noted."""
         processes, found = self._processes, self._current
-        recorded = torch.tensor(self._recorded, device=self._least.device)
+        recorded = torch.tensor(self._recorded, device=self._noted.device)
         if processes.size > 1:
             mine = found["seen"].int() * (processes.rank + 1)
             other = processes.most(mine) != processes.rank + 1
@@ -291,7 +300,7 @@ class Recorder:
         return (
             found,
             int(processes.sum(recorded)),
-            processes.least(self._least).tolist(),
+            processes.least(self._noted).tolist(),
         )
 
     def _check(self, recorded: int, least: list[int]) -> None:

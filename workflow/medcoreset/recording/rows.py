@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Rows:
         return file.tell()
 
     @contextmanager
-    def _opened(self, mode: str) -> Iterator[BinaryIO]:
+    def _opened(self, mode: Literal["wb", "r+b"]) -> Iterator[BinaryIO]:
         try:
             with self.path.open(mode) as file:
                 yield file
