@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -45,7 +45,7 @@ def table(name: str) -> str:
     return TABLES[name]()
 
 
-def rows(columns: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
+def rows(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table; a bar or a line break within a cell does not end it."""
     lines = [columns, ("---",) * len(columns), *cells]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
@@ -110,7 +110,7 @@ def _training() -> str:
     return rows(("training option", "default", "allowed", "meaning"), cells)
 
 
-def _allowed(option: dataclasses.Field) -> str:
+def _allowed(option: dataclasses.Field[Any]) -> str:
     limits = option.metadata
     if limits["choices"]:
         return ", ".join(f"`{choice}`" for choice in limits["choices"])
@@ -128,7 +128,7 @@ def _rules() -> str:
         epoch = "last"
         if rule.checkpoint == "best":
             epoch = f"best {rule.select_metric} on {rule.select_split}"
-        split = rule.split
+        split: str = rule.split
         if rule.drop_incomplete:
             split += (
                 f", its last incomplete batch of {rule.drop_incomplete} left out after a shuffle"
