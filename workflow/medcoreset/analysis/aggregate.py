@@ -19,7 +19,7 @@ from medcoreset.errors import UserError
 from medcoreset.plan import Plan, Reported
 from medcoreset.provenance import AGAIN
 from medcoreset.reading import file_of, read_json
-from medcoreset.reporting.metrics import METRICS, OF_CORESETS, worst_recall
+from medcoreset.reporting.metrics import METRICS, OF_CORESETS, OF_LABELS, worst_recall
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "se", "df", "ci_low", "ci_high"]
@@ -47,7 +47,7 @@ class Aggregate:
 
     `table` has the columns `CELL`, `metric`, `STATISTICS`, `CHOSEN`: every metric in percent, those of
     coresets where the training set is under conditions, recall once per class as `recall_0`,
-    `recall_1`, …; `seeds` the single runs that it summarises (columns `SEEDS`, without recalls); `choices` what was chosen where a row has several
+    `recall_1`, …, and of several labels per sample those of `OF_LABELS` alone; `seeds` the single runs that it summarises (columns `SEEDS`, without recalls); `choices` what was chosen where a row has several
     candidates; `notes` what is to be said below the table of how the runs were computed.
     """
 
@@ -171,12 +171,15 @@ class _PerSeed:
         labels = sorted(map(int, seeds))
         records = [_under(rule, seeds[str(seed)], run, str(seed)) for seed in labels]
         reported = [record[record["reports"]] for record in records]
-        recalls = [_recall(values, run, rule) for values in reported]
-        reported = [
-            {"worst_recall": worst_recall(values["recall"]), **values} for values in reported
-        ]
+        several = any("labels" in values for values in reported)  # per sample, so without classes
+        recalls = [] if several else [_recall(values, run, rule) for values in reported]
+        if not several:
+            reported = [
+                {"worst_recall": worst_recall(values["recall"]), **values} for values in reported
+            ]
         metrics = {
-            metric: [_value(values, metric, run, rule) for values in reported] for metric in METRICS
+            metric: [_value(values, metric, run, rule) for values in reported]
+            for metric in (OF_LABELS if several else METRICS)
         }
         held = [coresets[str(seed)] for seed in labels] if coresets else []
         for metric in OF_CORESETS if held else ():
@@ -209,8 +212,9 @@ class _PerSeed:
                 (OF_CORESETS, [held["n"] for held in self.coresets]),
             )
             for metric in metrics
+            if metric in self.metrics
             for seed, samples, value in zip(
-                self.labels if counts else (), counts, self.metrics.get(metric, ()), strict=True
+                self.labels if counts else (), counts, self.metrics[metric], strict=True
             )
         ]
 

@@ -43,6 +43,7 @@ from medcoreset.provenance import check_inputs
     is_flag=True,
     help="Leave a folder's images on disk, and decode them while training.",
 )
+@click.option("--multilabel", is_flag=True, help="Your own .npz has several labels per image.")
 @click.option(
     "--duplicates",
     "policy",
@@ -77,6 +78,7 @@ def command(
     file: str | None,
     folder: str | None,
     image_size: int | None,
+    multilabel: bool,
     stream: bool,
     policy: duplicates.Policy | None,
     contents: str | None,
@@ -100,6 +102,8 @@ def command(
         raise UserError("--file and --folder: give one of them")
     if folder is None and (stream or image_size is not None):
         raise UserError("--image-size and --stream are for a --folder")
+    if multilabel and file is None:
+        raise UserError("--multilabel is for a --file")
     if policy is not None and file is None and folder is None:
         raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
@@ -109,9 +113,10 @@ def command(
         check_inputs(expects, (clean, dataset.info["recipe"]))
     elif stand_in is not None:
         own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
+        own["multilabel"] = multilabel
         dataset = sources.read_stand_in(name, stand_in, out.with_suffix(""), **own)
     elif file is not None:
-        dataset = sources.read_own(name, file, policy=policy or "keep")
+        dataset = sources.read_own(name, file, policy=policy or "keep", multilabel=multilabel)
     elif folder is not None:
         own = {"image_size": image_size, "stream": stream, "contents": contents}
         dataset = sources.read_own_folder(name, folder, policy=policy or "keep", **own)

@@ -4,6 +4,7 @@ A module that declares `NEEDS` is a figure of its name, with a caption in `workf
 
 - `NEEDS`: what it is drawn from, so that the workflow asks for no more (`PARTS`).
 - `ROWS`, if it compares certain rows: patterns of their keys, one row of each at least.
+- `OF_CLASSES = True`, if it shows images by class, which those with several labels have none of.
 
 `draw` takes the plan and, where it needs it, the table with every cell's single runs, or the numbers
 that its module's `numbers` makes of the plan and that lie beside it as .csv. The declarations are read
@@ -34,6 +35,7 @@ class Figure(NamedTuple):
 
     needs: frozenset[str]
     rows: tuple[str, ...]
+    of_classes: bool
     summary: str
 
 
@@ -65,7 +67,8 @@ def read(folder: Path, captions: Path = CAPTIONS) -> dict[str, Figure]:
             raise UserError(f"{path}: a docstring is missing, whose first line says what is shown")
         if not (caption := captions / f"{path.stem}.rst").is_file():
             raise UserError(f"{path}: its caption {caption} is missing, which the report shows")
-        figures[path.stem] = Figure(frozenset(needs), rows, document.partition("\n")[0])
+        summary = document.partition("\n")[0]
+        figures[path.stem] = Figure(frozenset(needs), rows, "OF_CLASSES" in declared, summary)
     return figures
 
 

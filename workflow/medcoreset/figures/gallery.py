@@ -11,6 +11,7 @@ from medcoreset.figures import parts, pictures
 from medcoreset.plan import Part, Plan, Scores
 
 NEEDS = ("sources", "scores")
+OF_CLASSES = True
 
 
 def draw(plan: Plan) -> Figure:

@@ -15,7 +15,7 @@ def as_markdown() -> str:
     rows = [columns, ("---",) * len(columns)]
     for name, method in sorted(METHODS.items()):
         about = f" ({method.keep} first)" if method.keep else ""
-        about += " (anew in every epoch)" if method.dynamic else ""
+        about += f" (anew in every {_turn(method)})" if method.dynamic else ""
         rows.append(
             (
                 f"`{name}`{about}",
@@ -45,9 +45,13 @@ def _paragraph(method: Method) -> str:
 def kept(method: Method) -> str:
     """Say in words what a method keeps, and how its budget is shared."""
     if method.dynamic:
-        return "its own picks, others in every epoch of a training"
+        return f"its own picks, others in every {_turn(method)} of a training"
     picks = f"the {method.keep} scores" if method.keep else "its own picks"
     return f"{picks}; --balance {method.balance} by default"
+
+
+def _turn(method: Method) -> str:
+    return "step" if method.prioritize is not None else "epoch"
 
 
 def _with_recipes(need: str) -> str:

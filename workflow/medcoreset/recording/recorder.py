@@ -32,7 +32,7 @@ class Recorder:
     `seen` is false there: methods leave them out.
 
     `labels` are the classes of all training samples, integers (N,) from 0 to `classes` − 1, and `indices`
-    are places in them. `epochs` is T; None lets the files grow (and drops `probs.npy` when it becomes too
+    are places in them. Several labels per sample are rows (N, `classes`) of 0 and 1. `epochs` is T; None lets the files grow (and drops `probs.npy` when it becomes too
     large). A batch may not have a sample twice, unless the sampler draws with `replacement`; of several
     records of a sample in an epoch the last counts, and one line says so.
 
@@ -267,6 +267,8 @@ class Recorder:
         """Note on the device what is to be refused at the end of the epoch."""
         whole = torch.isfinite(logits).all(1)
         distribution = ((logits.sum(1) - 1).abs() <= TOLERANCE) & (logits >= -TOLERANCE).all(1)
+        if self._labels.ndim == 2:
+            distribution = torch.zeros_like(distribution)
         found = [
             indices.min(),
             -indices.max(),
@@ -344,12 +346,17 @@ def _classes(given: Any) -> int:
 
 
 def _labels(given: Array, classes: int) -> Tensor:
-    """Return labels (N,) as int64, if they are classes, else raise UserError."""
+    """Return labels (N,) or (N, C) as int64, if they are classes or rows of labels, else raise UserError."""
     labels = _tensor("labels", given)
-    if labels.ndim != 1 or not len(labels) or not _is_integral(labels):
+    if not len(labels) or not _is_integral(labels) or labels.shape[1:] not in ((), (classes,)):
         raise UserError(
-            f"labels is {_described(labels)}, but it is to be integers (N,), the class of each sample"
+            f"labels is {_described(labels)}, but it is to be integers (N,), the class of each sample, or "
+            f"rows (N, {classes}) of 0 and 1"
         )
+    if labels.ndim == 2:
+        if ((labels < 0) | (labels > 1)).any():
+            raise UserError("labels has rows with other numbers than 0 and 1")
+        return labels.detach().to(torch.int64)
     wrong = ((labels < 0) | (labels >= classes)).nonzero()
     if len(wrong):
         first = int(wrong[0])
