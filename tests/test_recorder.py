@@ -281,6 +281,7 @@ def test_an_epoch_of_nothing_and_one_too_many_are_refused(tmp_path):
         ({"epochs": 0}, "epochs is 0, but"),
         ({"epochs": 2.5}, "epochs is 2.5, but"),
         ({"probs_budget_mb": -1}, "probs_budget_mb is -1"),
+        ({"probs_budget_mb": "256"}, "probs_budget_mb is '256'"),
     ],
 )
 def test_arguments_are_checked(tmp_path, how, named):

@@ -53,10 +53,11 @@ class Recorder:
         self._prepare(labels, classes, replacement=replacement, together=together)
         if epochs is not None and (not _is_integer(epochs) or epochs < 1):
             raise UserError(f"epochs is {epochs!r}, but it is to be an integer from 1, or None")
-        if not probs_budget_mb >= 0:
+        if not isinstance(probs_budget_mb, int | float | np.number) or not probs_budget_mb >= 0:
             raise UserError(f"probs_budget_mb is {probs_budget_mb!r}, but it is to be 0 or more")
         length = None if epochs is None else int(epochs)
-        self._files = Recording(Path(folder), self._samples, self.classes, length, probs_budget_mb)
+        about = self._samples, self.classes, length, float(probs_budget_mb)
+        self._files = Recording(Path(folder), *about)
         self._processes.after_first(lambda: self._files.create(self._labels.cpu().numpy()))
 
     @classmethod
