@@ -10,7 +10,7 @@ import torch
 
 import medcoreset
 from medcoreset import Recorder, UserError
-from medcoreset.recording import recorder as module
+from medcoreset.recording import epoch as module
 from medcoreset.recording.statistics import STATISTICS
 from tests.synchronisations import synchronisations
 
@@ -181,7 +181,7 @@ def test_a_batch_is_computed_where_its_logits_are(tmp_path, monkeypatch):
     state = recorder.state()
     assert len(state["pending"]) == 0
     assert state["recorded"] == N
-    assert {tensor.device for tensor in (*state["current"].values(), state["least"])} == {there}
+    assert {tensor.device for tensor in (*state["arrays"].values(), state["noted"])} == {there}
 
 
 def test_a_state_from_a_file_follows_the_logits(tmp_path):
@@ -191,7 +191,7 @@ def test_a_state_from_a_file_follows_the_logits(tmp_path):
     again.load(recorder.state())
     again.record(np.arange(5, 10), torch.zeros(5, C, device=there))
     state = again.state()
-    tensors = [*state["current"].values(), state["least"], *sum(state["pending"], ())]
+    tensors = [*state["arrays"].values(), state["noted"], *sum(state["pending"], ())]
     assert {tensor.device for tensor in tensors} == {there}
 
 
@@ -281,6 +281,7 @@ def test_an_epoch_of_nothing_and_one_too_many_are_refused(tmp_path):
         ({"epochs": 0}, "epochs is 0, but"),
         ({"epochs": 2.5}, "epochs is 2.5, but"),
         ({"probs_budget_mb": -1}, "probs_budget_mb is -1"),
+        ({"probs_budget_mb": "256"}, "probs_budget_mb is '256'"),
     ],
 )
 def test_arguments_are_checked(tmp_path, how, named):

@@ -1,6 +1,7 @@
 """Evidence about the training samples: read lazily, checked, and completed from what there is."""
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,7 +70,9 @@ class Evidence:
             self._check_whole(key)
 
     @classmethod
-    def load(cls, *paths: str | Path, name: str | None = None, **how: Any) -> "Evidence":
+    def load(
+        cls, *paths: str | os.PathLike[str], name: str | None = None, **how: Any
+    ) -> "Evidence":
         """Return the evidence in `.npz` files and in folders of `.npy` files (memory-mapped).
 
         `how` is as for `Evidence`. Raises UserError if a path is neither, or holds something that
