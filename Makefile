@@ -1,4 +1,4 @@
-# make demo | make test | make test-slurm: each sets up its own .venv first (once), touches nothing global.
+# `make help` lists the targets. Each sets up its own .venv first (once), and touches nothing global.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,51 +10,50 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 PYTEST := pytest -q --numprocesses $(or $(CORES),auto) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-avx2 test-slurm test-slurm-full rehearse setup lock lint benchmark \
+.PHONY: help demo test test-avx2 test-slurm test-slurm-full rehearse docs setup lock lint benchmark \
 	benchmark-selection benchmark-planning clean
 
-demo: setup
+demo: setup ## a complete small study on bundled images, with a report
 	snakemake --cores all demo --report results/report.html --report-after-run
 	@echo "Done: table and figures in results/experiments/demo/, report in results/report.html"
 
-test: setup lint
+test: setup lint ## lint and all tests, on all cores (CORES=4: on four)
 	$(PYTEST)
 
-# The tests that train, with the kernels of a CPU that has AVX2 and not AVX-512.
-test-avx2: setup
+test-avx2: setup ## the tests that train, with the kernels of a CPU without AVX-512
 	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m trains
 
-# A small study and three faults on a private SLURM cluster, about 10 minutes.
-test-slurm: setup
+test-slurm: setup ## a small study and three faults on a private SLURM cluster, 10 minutes
 	tests/slurm/private pytest -q -m "not full" tests/slurm
 
-# By hand, before a release or after a change of the profile: the demo and eight faults more, 25 minutes.
-test-slurm-full: setup
+# By hand, before a release or after a change of the profile.
+test-slurm-full: setup ## the same with the demo and eight more faults, 25 minutes
 	tests/slurm/private pytest -q tests/slurm
 
-# Every experiment in small, on stand-ins: that its tables and figures come, and what it takes in full.
-rehearse: setup
+rehearse: setup ## every experiment in small, on stand-ins, with a forecast of the full study
 	snakemake --cores all every --config rehearse=true
 
-lint: setup
+docs: setup ## the documentation, in site/, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "Done: site/index.html"
+
+lint: setup ## style of Python and Snakemake files
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-# Run it on a machine that does nothing else; DEVICE=cuda measures a GPU.
-benchmark: setup
+# On a machine that does nothing else.
+benchmark: setup ## time of training, evidence and scores (DEVICE=cuda: of a GPU)
 	python benchmarks/run.py --device $(or $(DEVICE),cpu)
 
-# Time and memory of the selecting methods; PEERS=PYTHON adds apricot and submodlib from there.
-benchmark-selection: setup
+benchmark-selection: setup ## time and memory of methods (PEERS=PYTHON adds apricot and submodlib)
 	python benchmarks/selection.py $(if $(PEERS),--peers $(PEERS))
 
-# Time and memory of Snakemake before the first job, up to 20,000 runs.
-benchmark-planning: setup
+benchmark-planning: setup ## time and memory before the first job, up to 20,000 runs
 	python benchmarks/planning.py
 
-setup: $(READY)
+setup: $(READY) ## .venv with the pinned versions of requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medcoreset needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0])'
@@ -63,9 +62,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock:
+lock: ## requirements.lock anew, with uv
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --generate-hashes --upgrade pyproject.toml -o requirements.lock
 
-clean:
+clean: ## delete results, rehearsals and Snakemake's records
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
-	rm -rf .snakemake rehearsal
+	rm -rf .snakemake rehearsal site
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | awk -F'\t' '{printf "make %-20s %s\n", $$1, $$2}'

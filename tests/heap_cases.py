@@ -12,7 +12,7 @@ from medcoreset import networks
 from medcoreset.networks.factory import build
 from medcoreset.networks.pointwise import avoid_faulty_kernel
 from medcoreset.training.model import Model
-from tests.network_cases import narrow_forms
+from tests.network_cases import narrow_forms, shown_to
 
 WIDTHS = range(1, 10)
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def step(network_id: str, arithmetic: torch.dtype) -> None:
     torch.manual_seed(0)
     network = build(network_id, channels=1, classes=3, image_size=16)
     model = Model(network, CPU, arithmetic)
-    _, logits = model(torch.randn(6, 1, 16, 16))
+    _, logits = model(shown_to(network_id, torch.randn(6, 1, 16, 16)))
     cross_entropy(logits, torch.arange(6) % 3).backward()
     for parameter in model.parameters():
         assert torch.isfinite(parameter.grad).all()

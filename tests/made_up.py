@@ -39,7 +39,7 @@ def write(study: Study, experiment: Experiment) -> Plan:
         _told(canonical.description_path(entry.path), recipe=entry.recipe)
     for run in plan.runs:
         classes, has_val = datasets[run.dataset].classes, study.has_val(run.dataset)
-        content = metrics(run, classes, has_val)
+        content = metrics(run, classes, has_val, several=datasets[run.dataset].multilabel)
         about = {"recipe": run.recipe, "run": {"dataset_sha256": datasets[run.dataset].sha256}}
         if datasets[run.dataset].corrupted is not None:
             held = {"wrong_labels": 0.1 + run.rate / 2, "repeated": 0.05, "n": 60}
@@ -72,10 +72,11 @@ def _told(path: Path, **more: str) -> None:
     write_json(path, json.loads(path.read_text()) | more)
 
 
-def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
+def metrics(run: Reported, classes: int, has_val: bool, *, several: bool = False) -> dict[str, Any]:
     """Return metrics.json of a run, under every rule that its data allow."""
     random = np.random.default_rng(zlib.crc32(run.metrics.encode()))
     splits = ("val", "test") if has_val else ("test",)
+    made = _split_of_labels if several else _split
     return {
         "measured": {
             "seconds": {str(seed): 60.0 * run.rate for seed in run.trained},
@@ -87,7 +88,7 @@ def metrics(run: Reported, classes: int, has_val: bool) -> dict[str, Any]:
                     rule: {
                         "epoch": EPOCHS,
                         "reports": RULES[rule].split,
-                        **{split: _split(random, run.rate, classes) for split in splits},
+                        **{split: made(random, run.rate, classes) for split in splits},
                     }
                     for rule in possible(has_val=has_val)
                 }
@@ -101,6 +102,11 @@ def _split(random: np.random.Generator, rate: float, classes: int) -> dict[str, 
     accuracy = 0.4 + 0.5 * rate**0.25 + random.normal(0, 0.01)
     value = dict.fromkeys(("accuracy", "balanced_accuracy", "auc", "macro_f1"), accuracy)
     return {**value, "ece": 0.1, "recall": [accuracy] * classes, "n": 60}
+
+
+def _split_of_labels(random: np.random.Generator, rate: float, labels: int) -> dict[str, Any]:
+    accuracy = 0.4 + 0.5 * rate**0.25 + random.normal(0, 0.01)
+    return {"accuracy": accuracy, "auc": accuracy, "labels": labels, "n": 60}
 
 
 def _write_scores(plan: Plan, datasets: dict[str, canonical.Dataset]) -> None:

@@ -2,6 +2,8 @@
 
 import itertools
 
+import torch
+
 from medcoreset import networks
 
 
@@ -18,3 +20,11 @@ def narrow_forms() -> list[str]:
             networks.narrowest(name + "".join(chosen)) for chosen in itertools.product(*choices)
         ]
     return found
+
+
+def shown_to(network_id: str, images: torch.Tensor) -> torch.Tensor:
+    """Return images (B, channels, s, s) as the network takes them: of one for volumes, as many slices."""
+    if networks.dimensions_of(network_id) == 2:
+        return images
+    size = images.shape[-1]
+    return images[:, :, None].expand(-1, -1, size, -1, -1).contiguous()

@@ -20,6 +20,8 @@ from medcoreset.analysis.variance import Design
 from medcoreset.atomic import write_json
 from medcoreset.errors import UserError
 from medcoreset.plan import NO_SURROGATE, Plan
+from medcoreset.provenance import AGAIN
+from medcoreset.reporting.metrics import METRICS
 from tests.small_study import PUBLISHED, RATES, RECIPE, SEEDS, save_plan, write_study
 
 SHIPPED = Path(__file__).parents[1] / "config" / "published"
@@ -332,7 +334,7 @@ def test_table_command_writes_three_files_alike_twice(study, tmp_path, papers):
     pd.testing.assert_frame_equal(read, table, atol=1e-6, rtol=1e-5, check_dtype=False)
     seeds = aggregate.read_seeds(tmp_path / "first" / "seeds.csv")
     assert list(seeds.columns) == aggregate.SEEDS
-    kept = table[table["metric"].isin(aggregate.METRICS)]
+    kept = table[table["metric"].isin(METRICS)]
     assert len(seeds) == len(SEEDS) * len(kept)
     for row in aggregate.with_seeds(kept, seeds).itertuples():
         assert row.seeds.mean() == pytest.approx(row.mean, abs=1e-5)
@@ -445,7 +447,7 @@ def _lose_run(plan: dict, folder: Path) -> str:
 def _lose_rule(plan: dict, folder: Path) -> str:
     for column in plan["columns"]:
         column["rule"] = column["rule"].replace("clean", "medmnist")
-    return "seed 0 has no rule 'medmnist' (it has best_val, clean, published)"
+    return f"seed 0 has no rule 'medmnist' (it has best_val, clean, published): {AGAIN}"
 
 
 def _lose_metric(plan: dict, folder: Path) -> str:
@@ -454,7 +456,7 @@ def _lose_metric(plan: dict, folder: Path) -> str:
     path = folder / "metrics.json"
     path.write_text(json.dumps(content))
     plan["runs"][0]["metrics"] = str(path)
-    return "metrics.json: rule 'published' lacks the metric 'auc'"
+    return f"metrics.json: rule 'published' lacks the metric 'auc': {AGAIN}"
 
 
 def _truncate_run(plan: dict, folder: Path) -> str:

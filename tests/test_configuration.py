@@ -127,7 +127,7 @@ def edited(tmp_path: Path):
         ({"methods": {"all": {"without": ["best"]}}}, ["methods.all.without", "'best'", "random"]),
         ({"methods": {"all": {"beta": 1}}}, ["methods.all", "'beta'", "balance, without"]),
         ({"datasets": ["digitz"]}, ["datasets", "'digitz'", "digits"]),
-        ({"datasets": ["chestmnist"]}, ["datasets", "chestmnist", "multi-label"]),
+        ({"datasets": ["chestmnist+imbalance=0.1"]}, ["datasets", "chestmnist", "one label"]),
         ({"networks": ["resnet19"]}, ["networks", "resnet19", "resnet18"]),
         ({"networks": ["lenet+depth=3"]}, ["networks", "depth", "width"]),
         ({"protocols": ["cleen"]}, ["protocols", "'cleen'", "clean"]),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from medcoreset.datasets import canonical, catalog, sources
+from medcoreset.datasets import canonical, catalog, facts, sources
+from medcoreset.datasets.summary import summary
 from medcoreset.errors import UserError
 
 
@@ -58,9 +59,8 @@ def test_identity_has_one_spelling():
     [
         ("organmnist", "did you mean"),
         ("zzz", "known are digits"),
-        ("chestmnist_64", "multi-label"),
-        ("organmnist3d", "has volumes"),
-        ("synapsemnist3d_64", "has volumes"),
+        ("chestmnist+noise=0.1", "noise is for one label per image, and chestmnist has several"),
+        ("organmnist3d_128", "MedMNIST.s volumes at _64"),
         ("digits+train=0", "number of samples, not '0'"),
         ("digits+train=1e3", "number of samples"),
         ("digits+size=8", "unknown option 'size'"),
@@ -78,10 +78,11 @@ def test_wrong_identities(identity, said):
 def test_catalog_has_what_medmnist_has():
     from medmnist import INFO
 
-    flat = {name for name, facts in INFO.items() if not name.endswith("3d")}
-    assert flat - {"chestmnist"} == set(catalog.MEDMNIST)
+    assert set(INFO) == set(catalog.MEDMNIST)
     for name in catalog.MEDMNIST:
-        assert {f"MD5_{size}" for size in catalog.IMAGE_SIZES[1:]} <= set(INFO[name])
+        sizes = {key.partition("_")[2] for key in INFO[name] if key.startswith("MD5_")}
+        named = {each.partition("_")[2] for each in catalog.SOURCES if each.startswith(f"{name}_")}
+        assert named == sizes
 
 
 # --- the canonical form --------------------------------------------------------------------------
@@ -89,6 +90,7 @@ def test_catalog_has_what_medmnist_has():
 images = st.one_of(
     hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(4), st.just(4))),
     hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(3), st.just(3), st.just(3))),
+    hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(4), st.just(4), st.just(4))),
 )
 
 
@@ -102,6 +104,12 @@ def test_round_trip(tmp_path_factory, train, seed):
     loaded = canonical.load(path)
     assert_equal(loaded, dataset)
     assert (loaded.classes, loaded.channels) == (dataset.classes, dataset.channels)
+    volumes = train.ndim == 4 and train.shape[3] == 4
+    assert (loaded.channels, loaded.dimensions) == (
+        3 if train.shape[3:] == (3,) else 1,
+        2 + volumes,
+    )
+    assert canonical.load_info(path)["dimensions"] == 2 + volumes
     assert loaded.image_size == train.shape[1]
     np.testing.assert_array_equal(canonical.load_labels(path), labels)
     assert canonical.load_info(path)["sha256"] == dataset.sha256
@@ -127,7 +135,7 @@ def test_sha256_is_of_the_content():
     one = sources.read("digits")
     changed = one.test_labels.copy()
     changed[0] = (changed[0] + 1) % 10
-    parts = {name: getattr(one, name) for name in canonical.ARRAYS}
+    parts = {name: getattr(one, name) for name in (*canonical.ARRAYS, "train_source")}
     other = canonical.Dataset("digits", **{**parts, "test_labels": changed})
     renamed = canonical.Dataset("other", **parts)
     assert one.sha256 != other.sha256
@@ -276,6 +284,124 @@ def test_official_file_from_a_mirror(medical_data, tmp_path):
     assert_equal(dataset, sources.read("retinamnist", **options))
 
 
+def test_volumes_in_the_official_layout(tmp_path, monkeypatch):
+    """As MedMNIST's files of volumes are: (N, 28, 28, 28), labels (N, 1). None of them is at hand."""
+    import hashlib
+
+    from medmnist import INFO
+
+    made = sources.read_stand_in("vesselmnist3d", 40, tmp_path)
+    parts = {f"{split}_images": made.images(split) for split in canonical.SPLITS}
+    parts |= {f"{s}_labels": made.labels(s)[:, None].astype(np.uint8) for s in canonical.SPLITS}
+    np.savez_compressed(tmp_path / "vesselmnist3d.npz", **parts)
+    counts = {split: len(made.labels(split)) for split in canonical.SPLITS}
+    md5 = hashlib.md5((tmp_path / "vesselmnist3d.npz").read_bytes()).hexdigest()
+    monkeypatch.setitem(INFO["vesselmnist3d"], "MD5", md5)
+    monkeypatch.setitem(INFO["vesselmnist3d"], "n_samples", counts)
+    dataset = sources.read("vesselmnist3d", data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, made.train_images)
+    assert (dataset.dimensions, dataset.channels, dataset.classes) == (3, 1, 2)
+    assert dataset.info["class_names"] == ["vessel", "aneurysm"]
+    assert "grey, volumes, 12 pixels" in summary(dataset)
+
+
+def rows(n: int, labels: int = 4) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 2, (n, labels), np.uint8)
+
+
+def several(**changed: np.ndarray) -> dict[str, np.ndarray]:
+    labels = {f"{split}_labels": rows(n) for split, n in (("train", 12), ("val", 6), ("test", 6))}
+    return arrays(**labels | changed)
+
+
+def test_several_labels_in_the_official_layout(tmp_path, monkeypatch):
+    """As ChestMNIST's file is: labels (N, 14) of 0 and 1. It is not at hand."""
+    import hashlib
+
+    from medmnist import INFO
+
+    made = sources.read_stand_in("chestmnist", 40, tmp_path)
+    parts = {f"{split}_images": made.images(split) for split in canonical.SPLITS}
+    parts |= {f"{s}_labels": made.labels(s).astype(np.uint8) for s in canonical.SPLITS}
+    np.savez_compressed(tmp_path / "chestmnist.npz", **parts)
+    counts = {split: len(made.labels(split)) for split in canonical.SPLITS}
+    md5 = hashlib.md5((tmp_path / "chestmnist.npz").read_bytes()).hexdigest()
+    monkeypatch.setitem(INFO["chestmnist"], "MD5", md5)
+    monkeypatch.setitem(INFO["chestmnist"], "n_samples", counts)
+    dataset = sources.read("chestmnist+train=150", data_dir=tmp_path)
+    assert (dataset.multilabel, dataset.classes) == (True, 14)
+    assert dataset.info["class_names"][0] == "atelectasis"
+    assert dataset.train_labels.shape == (150, 14)
+    np.testing.assert_array_equal(dataset.test_labels, made.test_labels)
+    canonical.write(dataset, tmp_path / "written.npz")
+    assert_equal(canonical.load(tmp_path / "written.npz"), dataset)
+    np.testing.assert_array_equal(
+        canonical.load_labels(tmp_path / "written.npz"), dataset.train_labels
+    )
+    assert canonical.load_info(tmp_path / "written.npz")["multilabel"]
+    assert "(14 labels, each of " in summary(dataset)
+
+
+def test_own_data_with_several_labels(tmp_path):
+    np.savez(tmp_path / "own.npz", **several())
+    dataset = sources.read_own("skin", tmp_path / "own.npz", multilabel=True)
+    np.testing.assert_array_equal(dataset.train_labels, rows(12))
+    own = {"path": str(tmp_path / "own.npz"), "multilabel": True}
+    known = facts.of(catalog.parse("skin", ["skin"]), own)
+    assert (known.classes, known.multilabel) == (4, True)
+    like = sources.read_stand_in("skin", 9, tmp_path, file=tmp_path / "own.npz", multilabel=True)
+    assert like.train_labels.shape == (12, 4)
+    with pytest.raises(UserError, match="one label per image is needed"):
+        sources.read_own("skin", tmp_path / "own.npz")
+    with pytest.raises(UserError, match="noise is for one label per image, and there are several"):
+        sources.read_own("skin+noise=0.1", tmp_path / "own.npz", multilabel=True)
+
+
+def test_a_part_of_data_with_several_labels_is_held_out(tmp_path):
+    given = several(val_images=None, val_labels=None)
+    np.savez(tmp_path / "own.npz", **given)
+    dataset = sources.read_own("skin+val=0.25", tmp_path / "own.npz", multilabel=True)
+    assert (dataset.train_labels.shape, dataset.val_labels.shape) == ((9, 4), (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train_labels": np.full((12, 4), 2)}, "image 0 has 2: of several labels each is 0 or 1"),
+        ({"train_labels": np.zeros(12, int)}, r"not rows \(N, L\) of 0 and 1"),
+        ({"test_labels": rows(6, 5)}, "not all splits have as many labels"),
+        ({"train_labels": rows(12) * [1, 1, 0, 1]}, "no train image has label 2"),
+        ({"train_labels": rows(12) | [0, 1, 0, 0]}, "every train image has label 1"),
+        ({"train_labels": np.eye(4, dtype=int)[np.arange(12) % 4]}, "multilabel is to be false"),
+    ],
+)
+def test_several_labels_that_are_wrong(tmp_path, changed, said):
+    np.savez(tmp_path / "own.npz", **several(**changed))
+    with pytest.raises(UserError, match=said):
+        sources.read_own("skin", tmp_path / "own.npz", multilabel=True)
+
+
+def test_copies_with_other_labels_are_counted(tmp_path):
+    given = several()
+    given["train_images"][1] = given["train_images"][0]
+    given["train_labels"][:2] = [[1, 0, 0, 1], [1, 0, 0, 0]]
+    np.savez(tmp_path / "own.npz", **given)
+    dataset = sources.read_own("skin", tmp_path / "own.npz", multilabel=True)
+    assert dataset.info["duplicates"] == {"train": 1, "contradictory": 1}
+
+
+def test_own_volumes(tmp_path):
+    volumes = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 8), np.uint8)
+    given = arrays(train_images=volumes, val_images=volumes[:6], test_images=volumes[6:])
+    np.savez(tmp_path / "own.npz", **given)
+    dataset = sources.read_own("scans", tmp_path / "own.npz")
+    assert (dataset.dimensions, dataset.image_size, dataset.channels) == (3, 8, 1)
+    own = {"path": str(tmp_path / "own.npz")}
+    assert facts.of(catalog.parse("scans", ["scans"]), own).dimensions == 3
+    like = sources.read_stand_in("scans", 20, tmp_path, file=tmp_path / "own.npz")
+    assert like.train_images.shape == (12, 8, 8, 8)
+
+
 def test_missing_official_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"has no .*organsmnist_64\.npz"):
         sources.read("organsmnist_64", data_dir=tmp_path)
@@ -302,7 +428,8 @@ def test_own_npz(tmp_path):
         ({"test_images": np.zeros((6, 8, 8, 3), np.uint8)}, "test_images are"),
         ({"train_images": np.zeros((12, 8, 9), np.uint8)}, "size, size"),
         ({"train_images": np.zeros((12, 64), np.uint8)}, "size, size"),
-        ({"train_images": np.zeros((12, 8, 8, 8), np.uint8)}, "size, size"),
+        ({"train_images": np.zeros((12, 8, 8, 2), np.uint8)}, "size, size"),
+        ({"train_images": np.zeros((12, 8, 8, 8), np.uint8)}, "test_images are|val_images are"),
         ({"test_images": np.zeros((5, 8, 8), np.uint8)}, "5 images but 6 labels"),
         ({"test_labels": np.zeros((6, 14), np.uint8)}, "one label per image"),
         ({"val_labels": np.full(6, -1)}, "negative label"),

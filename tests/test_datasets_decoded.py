@@ -168,7 +168,8 @@ def test_random_crops_look_like_those_of_the_files(made):
 def test_a_training_reads_them_without_waiting_for_the_device(made):
     split = resident(canonical.load(made), TrainingOptions(), torch.device("cpu"), 2).train
     batches = torch.arange(100).split(30)
-    for random, of_the_loader in ((None, []), (5, ["_local_scalar_dense"])):  # its own seed
+    # The loader's own seed, and each batch in the memory that its worker shared: of no device.
+    for random, of_the_loader in ((None, []), (5, ["_local_scalar_dense", *["__array__"] * 4])):
         with synchronisations() as found:
             count = len(list(split.batches(batches, random=random)))
         assert (count, found) == (4, ["cpu", "numpy", *of_the_loader])

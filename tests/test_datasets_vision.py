@@ -16,6 +16,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -223,6 +224,51 @@ def test_idx_archives_and_files(digits28):
     file.unlink()
     with pytest.raises(UserError, match=r"no official file .*gz; nor has it all of"):
         sources.read(name, data_dir=folder)
+
+
+ENTRY = catalog.Source("torchvision", {"train": 40, "test": 10}, (1,) * 10, 28)
+
+
+def test_a_set_of_torchvision_is_one_entry_of_the_catalogue(tmp_path, monkeypatch):
+    monkeypatch.setitem(catalog.SOURCES, "kmnist", ENTRY)
+    images = RNG.integers(0, 256, (50, 28, 28), np.uint8)
+    labels = (np.arange(50) % 10).astype(np.uint8)
+    arrays = [images[:40], labels[:40], images[40:], labels[40:]]
+    folder = tmp_path / "KMNIST" / "raw"
+    resources = [
+        (name, put(folder / name, gzip.compress(idx(array))))
+        for (name, _), array in zip(originals.KMNIST.resources, arrays, strict=True)
+    ]
+    monkeypatch.setattr(originals.KMNIST, "resources", resources)
+    dataset = sources.read("kmnist+val=0", data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, images[:40])
+    np.testing.assert_array_equal(dataset.test_labels, labels[40:])
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (ENTRY, ["nomnist", "torchvision has no such set"]),
+        (replace(ENTRY, reader="nobody"), ["nomnist", "no reader 'nobody'"]),
+    ],
+)
+def test_an_entry_that_nothing_reads_is_one_line(monkeypatch, entry, words):
+    monkeypatch.setitem(catalog.SOURCES, "nomnist", entry)
+    with pytest.raises(UserError) as mistake:
+        sources.read("nomnist")
+    assert all(word in str(mistake.value) for word in words), mistake.value
+
+
+@pytest.mark.parametrize("name", catalog.SOURCES)
+def test_every_entry_of_the_catalogue_has_a_reader_and_its_facts(name):
+    source = catalog.SOURCES[name]
+    assert source.reader in get_args(catalog.Reader)
+    assert set(source.counts) == ({"train", "val", "test"} if source.has_val else {"train", "test"})
+    assert len(source.class_shares) > 1
+    assert source.citation
+    assert source.files or source.reader in ("digits", "imagenet")
+    if source.reader == "torchvision":
+        assert all(len(archive.md5) == 32 for archive in vision._archives(name))
 
 
 def test_a_changed_pixel_of_unpacked_files(digits28):

@@ -114,4 +114,7 @@ def test_the_catalog_has_the_official_numbers_of_medmnist():
         assert source.counts == official["n_samples"]
         assert len(source.class_shares) == len(official["label"])
         assert source.colour == (official["n_channels"] == 3)
-        assert abs(sum(source.class_shares) / source.counts["train"] - 1) < 0.002
+        assert source.multilabel == official["task"].startswith("multi-label")
+        # Of volumes the shares are no counts, and of several labels they count images often, or not at all.
+        if source.dimensions == 2 and not source.multilabel:
+            assert abs(sum(source.class_shares) / source.counts["train"] - 1) < 0.002

@@ -23,6 +23,7 @@ from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
 from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import (
+    CAPTIONS,
     FIGURES,
     accuracy_over_rate,
     cost,
@@ -33,6 +34,7 @@ from medcoreset.figures import (
     gallery,
     panels,
     pictures,
+    read,
     score_evolution,
     style,
     window_overlap,
@@ -42,8 +44,6 @@ from tests.small_study import PUBLISHED, RATES, RECIPE, noisy, save_plan, write_
 
 pytestmark = pytest.mark.long
 
-PACKAGE = Path(style.__file__).parent
-SHARED = {"__init__", "style", "panels", "parts", "pictures", "ablation"}
 ABLATION = {"var_single": "el2n", "exp_single": "aum", "var_dual": "eva", "exp_dual": "random"}
 ABLATION["var_entire"] = "el2n"
 WINDOWS = {"window_1_21": "eva", "window_11_21": "aum", "window_1_31": "el2n", "window_1": "random"}
@@ -147,20 +147,50 @@ def test_another_process_draws_the_same_bytes(plans, tmp_path):
         assert here.read_bytes() == there.read_bytes()
 
 
-def test_every_figure_has_a_module_and_a_caption():
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - SHARED
-    assert modules == set(FIGURES)
-    captions = PACKAGE.parents[1] / "report"
-    assert set(FIGURES) | {"workflow", "table"} == {path.stem for path in captions.glob("*.rst")}
-    assert set.union(*map(set, FIGURES.values())) <= {
-        "table",
-        "numbers",
-        "sources",
-        "scores",
-        "rankings",
-        "windows",
-        "runs",
+def test_every_caption_is_of_a_figure():
+    captions = {path.stem for path in CAPTIONS.glob("*.rst")}
+    assert captions == set(FIGURES) | {"workflow", "table"}
+
+
+FIGURE = '''"""How many rows there are."""
+
+NEEDS = ("table",)
+
+
+def draw(plan, table):
+    return None
+'''
+
+
+def test_a_module_and_its_caption_are_a_figure(tmp_path):
+    (tmp_path / "shared.py").write_text("def lines():\n    return 1\n")
+    (tmp_path / "rows.py").write_text(FIGURE)
+    (tmp_path / "rows.rst").write_text("Rows.\n")
+    assert read(tmp_path, tmp_path) == {
+        "rows": (frozenset({"table"}), (), "How many rows there are.")
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("", "", ["caption", "rows.rst is missing"]),
+        ('("table",)', '("tables",)', ["NEEDS names tables", "rankings"]),
+        ('("table",)', "needs()", ["NEEDS must be a tuple of texts"]),
+        ('("table",)', '("numbers",)', ["function numbers"]),
+        ("def draw", "def paint", ["function draw"]),
+        ('"""How many rows there are."""', "", ["docstring"]),
+    ],
+)
+def test_a_figure_that_is_incomplete_is_refused_in_one_line(tmp_path, before, after, words):
+    (tmp_path / "rows.py").write_text(FIGURE.replace(before, after, 1) if before else FIGURE)
+    if before:
+        (tmp_path / "rows.rst").write_text("Rows.\n")
+    with pytest.raises(UserError) as mistake:
+        read(tmp_path, tmp_path)
+    message = str(mistake.value)
+    assert "\n" not in message
+    assert all(word in message for word in [str(tmp_path / "rows.py"), *words]), message
 
 
 def test_the_package_imports_nothing_heavy():

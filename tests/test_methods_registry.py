@@ -151,9 +151,10 @@ def test_methods_of_all_kinds_can_be_registered(monkeypatch):
     second, third = methods.get("second"), methods.get("third")
     assert second.score is score
     assert second.needs == ("features",)
-    assert (set(second.options), second.score_options) == ({"share"}, frozenset())
+    assert (set(second.options), second.score_options) == ({"share", "reselect"}, frozenset())
     first = methods.get("first")
-    assert (set(first.options), first.score_options) == ({"power", "keep"}, {"power"})
+    assert (set(first.options), first.score_options) == ({"power", "keep", "reselect"}, {"power"})
+    assert "reselect" not in third.options
     assert first.parse_options({})["keep"] == "lowest"
     assert third.balance == "class"
     assert not third.ranks

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from medcoreset.errors import UserError
 from medcoreset.reporting.metrics import (
+    METRICS,
     auroc,
     average_precision,
     detections,
@@ -28,6 +29,12 @@ def split(seed: int, n: int, classes: int, quantum: float = 0.0) -> tuple[np.nda
     if quantum:
         logits = np.round(logits / quantum) * quantum
     return logits.astype(np.float32), labels
+
+
+def test_every_metric_of_a_table_is_evaluated() -> None:
+    metrics = evaluate(*split(0, 50, 3))
+    metrics["worst_recall"] = worst_recall(metrics["recall"])
+    assert all(0 <= metrics[metric] <= 1 for metric in METRICS)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 11])

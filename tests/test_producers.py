@@ -74,6 +74,12 @@ def test_some_method_needs_it_and_has_its_options(name):
             {},
             ["mlp+until=5+seed=0", "mlp+until=5+seed=1000"],
         ),
+        (
+            "rho_loss+at=5",
+            "irreducible_losses",
+            {},
+            ["mlp+half=1+until=5+seed=0", "mlp+half=2+until=5+seed=0"],
+        ),
     ],
 )
 def test_a_variant_says_how_its_evidence_is_made(variant, array, options, surrogates):
@@ -113,7 +119,10 @@ def test_each_has_a_digest_of_its_own_code():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(UserError, match=r"'blur'.*known: gradient_norms, perturbations, run_probs"):
+    with pytest.raises(
+        UserError,
+        match=r"'blur'.*known: gradient_norms, irreducible_losses, perturbations, run_probs",
+    ):
         CliRunner().invoke(cli, ["evidence", "blur"], catch_exceptions=False)
     with pytest.raises(ValueError, match=r"two producers of perturbations: .*perturbations\.py"):
         producing("perturbations")(lambda source: None)

@@ -24,7 +24,7 @@ from tests.conftest import STUDY
 from tests.training_cases import content, coresets, digits, job
 
 DYNAMIC = [each for each in methods.METHODS.values() if each.dynamic and each.selects]
-PRUNING = [each for each in methods.METHODS.values() if not each.selects]
+PRUNING = [each for each in methods.METHODS.values() if each.prune is not None]
 every_one = pytest.mark.parametrize("method", DYNAMIC, ids=[each.name for each in DYNAMIC])
 LABELS = np.repeat(np.arange(4), (37, 11, 30, 22))
 
@@ -167,7 +167,7 @@ def test_what_is_drawn_otherwise_is_another_training(tmp_path):
 
 @pytest.mark.parametrize("method", PRUNING, ids=[each.name for each in PRUNING])
 def test_what_prunes_selects_no_coreset(method):
-    with pytest.raises(UserError, match=f"^{method.name} prunes while a network trains"):
+    with pytest.raises(UserError, match=f"^{method.name} chooses while a network trains"):
         select(method, Evidence({"labels": LABELS}), 30)
     losses = np.random.default_rng(0).exponential(size=300)
     picks = method.prune(losses, 0.5, np.random.default_rng(1), **method.defaults())
@@ -301,6 +301,8 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
     accuracy = table[table.metric == "accuracy"]
     assert accuracy.groupby("method").size().to_dict() == {
         "infobatch": 2,
+        "glister_again": 2,
+        "rho_loss": 2,
         "random": 2,
         "el2n": 2,
         "full": 1,
@@ -308,7 +310,7 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
         "rs2_fresh": 2,
     }
     assert (accuracy["n"] == 2).all()
-    anew = accuracy[accuracy["method"].isin(["rs2", "rs2_fresh", "infobatch"])]
+    anew = accuracy[accuracy["method"].isin(["rs2", "rs2_fresh", "infobatch", "glister_again"])]
     assert (anew["surrogate"] == "none").all()
     assert anew["gain"].notna().all()
     text = (made / "experiments" / "dynamic" / "table.md").read_text()
@@ -322,13 +324,28 @@ def test_rows_that_draw_stand_beside_coresets_in_a_block_of_their_own(snakemake,
         "RS2",
         "RS2, with replacement",
         "InfoBatch",
+        "GLISTER (glister_again)",
+        "RHO-LOSS",
     ]
-    assert "Stores all training samples: RS2, RS2, with replacement, InfoBatch." in text
+    assert (
+        "Stores all training samples: RS2, RS2, with replacement, InfoBatch, GLISTER (glister_again), "
+        "RHO-LOSS." in text
+    )
     latex = (made / "experiments" / "dynamic" / "table.tex").read_text()
     assert (
         "\\midrule\n\\multicolumn{3}{l}{\\emph{Stores all training samples}} \\\\\nRS2 &" in latex
     )
-    for variant in ("rs2*", "infobatch*"):
+    costs = pd.read_csv(made / "experiments" / "dynamic" / "cost.csv").set_index("method")
+    again = costs.loc["glister_again"]
+    assert (again["selection_s"] > 0).all()
+    assert (again["training_s"] > 0).all()
+    assert again[["surrogate_s", "evidence_s", "score_s"]].isna().all(axis=None)
+    rho_loss = costs.loc["rho_loss"]
+    assert (rho_loss[["surrogate_s", "evidence_s", "training_s"]] > 0).all(axis=None)
+    halves = list(made.glob("surrogates/digits/tiny/lenet+half=*"))
+    assert len(halves) == 4  # two for each seed
+    assert not list(made.glob("surrogates/digits/tiny/lenet+half=*/evidence/error_norm.npy"))
+    for variant in ("rs2*", "infobatch*", "glister*", "rho_loss*"):
         assert list(made.glob(f"runs/**/{variant}"))
         assert not list(made.glob(f"coresets/**/{variant}"))
     runs = {path: json.loads(path.read_text()) for path in made.glob("runs/**/metrics.json")}

@@ -19,11 +19,14 @@ import pytest
 import torch
 
 from medcoreset import methods
+from medcoreset.evidence import Evidence
+from medcoreset.methods import variants
 from medcoreset.selection.redraw import Redraw
 from medcoreset.training.checkpoint import kept_folder, state_folder
 from medcoreset.training.loop import Training
 from medcoreset.training.options import as_flags
 from medcoreset.training.run import Job, train_coresets, train_surrogate
+from tests.any_evidence import arrays_of
 from tests.training_cases import content, coresets, digits, job
 
 pytestmark = [pytest.mark.long, pytest.mark.trains]
@@ -106,10 +109,15 @@ def test_killed_coreset_runs_are_byte_identical(tmp_path):
     assert not state_folder(killed.out).exists()
 
 
-@pytest.mark.parametrize("name", [each.name for each in methods.METHODS.values() if each.dynamic])
-def test_killed_runs_that_draw_in_every_epoch_are_byte_identical(tmp_path, name):
+@pytest.mark.parametrize(
+    "variant",
+    [*(each.name for each in methods.METHODS.values() if each.dynamic), "glister+reselect=2"],
+)
+def test_killed_runs_that_select_while_they_train_are_byte_identical(tmp_path, variant):
     dataset = digits(train=120, held_out=40)
-    draw = Redraw(methods.get(name), methods.get(name).defaults(), 0.45)
+    name, options = variants.parse(variant)
+    arrays = arrays_of(methods.get(name).needed(options), 120)
+    draw = Redraw(methods.get(name), options, 0.45, evidence=Evidence(arrays))
 
     def case(name: str) -> Job:
         one = job(tmp_path / name, dataset, network="resnet18+width=4", epochs=12)

@@ -22,7 +22,9 @@ STAGES = {
     "table": "aggregate the runs of an experiment into a table beside the published numbers",
     "figure": "draw a figure of an experiment",
     "select": "bring your own evidence: select a coreset from arrays of any framework",
+    "materialize": "make a folder of the image files of a coreset",
     "methods": "list the methods, their evidence and their options",
+    "reference": "print what can be configured: keys, options, networks, datasets, figures, rules",
 }
 
 

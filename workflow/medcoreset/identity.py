@@ -69,31 +69,37 @@ def beside(seed: int, count: int) -> list[int]:
     return [seed + i * APART for i in range(count)]
 
 
+OWN = ("seed", "epochs", "until", "half")
+"""Options in the name of a surrogate that are not its network's."""
+
+
 @dataclass(frozen=True)
 class Surrogate:
-    """A network trained on the full training set, `NETWORK[+epochs=E][+until=U]+seed=S` in paths.
+    """A network trained on the training set, `NETWORK[+epochs=E][+half=H][+until=U]+seed=S` in paths.
 
     `epochs` is None where the protocol says how long it is trained: one training has one name. `until`
-    is the epoch after which it is left as it is, None if it is trained to the end.
+    is the epoch after which it is left as it is, None if it is trained to the end, `half` which of two
+    halves of the training set it is trained on, 1 or 2, None if on all of it.
     """
 
     network: str
     seed: int
     epochs: int | None = None
     until: int | None = None
+    half: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the surrogate that `name` names."""
         name, options = split(text, "surrogate")
-        own = {key: int(options.pop(key)) for key in ("seed", "epochs", "until") if key in options}
+        own = {key: int(options.pop(key)) for key in OWN if key in options}
         return cls(join(name, options), **own)
 
     @property
     def model(self) -> str:
         """Return the identity without the seed, of which the papers say nothing."""
-        lengths = {"epochs": self.epochs, "until": self.until}
-        known = (f"+{key}={value}" for key, value in lengths.items() if value is not None)
+        own = {"epochs": self.epochs, "half": self.half, "until": self.until}
+        known = (f"+{key}={value}" for key, value in own.items() if value is not None)
         return self.network + "".join(known)
 
     @property
@@ -104,3 +110,7 @@ class Surrogate:
     def beside(self, count: int) -> list[Self]:
         """Return `count` surrogates that differ in their seeds alone, this one first."""
         return [replace(self, seed=seed) for seed in beside(self.seed, count)]
+
+    def halves(self) -> list[Self]:
+        """Return the two surrogates of its seed that are trained on a half each."""
+        return [replace(self, half=half) for half in (1, 2)]

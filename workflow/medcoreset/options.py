@@ -117,7 +117,11 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
 
     Raises TypeError for one without an annotation, or with one that says no type of an option.
     """
-    hints = get_type_hints(function, include_extras=True)
+    # Other parameters may be of types that are known to type checkers alone, such as those of torch.
+    own = inspect.unwrap(function)
+    given = {name: own.__annotations__[name] for name in taken_by(own) & own.__annotations__.keys()}
+    options = types.SimpleNamespace(__annotations__=given)
+    hints = get_type_hints(options, own.__globals__, include_extras=True)
     parameters = inspect.signature(function).parameters
     found = {}
     for name, parameter in parameters.items():

@@ -21,6 +21,7 @@ Purpose = Literal[
     "augmentation",
     "evaluation",
     "surrogate",
+    "halves",
     "conditions",
 ]
 

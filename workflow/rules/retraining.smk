@@ -1,6 +1,7 @@
 """Networks trained on coresets, all seeds of one coreset specification in one job.
 
-input:  results/data/DATASET.npz, the coresets (none for the full training set, and where each epoch draws anew)
+input:  results/data/DATASET.npz, the coresets (none for the full training set, and where is selected
+        while a network trains, which may look at evidence that is made before)
 output: results/runs/DATASET/PROTOCOL/SURROGATE/VARIANT/RATE[+balance=BALANCE]/NETWORK/SEEDS[+trainings=T]/: metrics.json, predictions.npz
 """
 
@@ -26,7 +27,9 @@ rule train_network:
         gpu=jobs.resource("train", "gpu"),
     params:
         recipe=lambda wildcards: jobs.recipes.run(wildcards).flags,
-        coresets=lambda wildcards, input: optional_flags(coresets=input.get("coresets")),
+        inputs=lambda wildcards, input: optional_flags(
+            coresets=input.get("coresets"), evidence=input.get("evidence")
+        ),
         draw=lambda wildcards: jobs.draw_flags(wildcards),
         training=lambda wildcards: jobs.training_flags(wildcards.protocol),
         seeds=lambda wildcards: jobs.seed_flags(wildcards),
@@ -36,7 +39,7 @@ rule train_network:
         "Training {wildcards.network} on {wildcards.rate} of {wildcards.dataset} by {wildcards.variant}{wildcards.balance}"
         " ({wildcards.protocol}), seeds {wildcards.seeds}{wildcards.trainings}"
     shell:
-        "python -m medcoreset train --dataset {input.dataset:q} {params.coresets} {params.draw}"
+        "python -m medcoreset train --dataset {input.dataset:q} {params.inputs} {params.draw}"
         " --protocol {wildcards.protocol:q} --surrogate {wildcards.surrogate:q}"
         " --method {wildcards.variant:q}{wildcards.balance:q} --rate {wildcards.rate:q} --network {wildcards.network:q}"
         " {params.seeds} {params.training} {params.recipe} --device {params.device} --threads {threads}"

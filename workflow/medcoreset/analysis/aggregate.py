@@ -17,15 +17,15 @@ from medcoreset.analysis.variance import Design, bounded
 from medcoreset.atomic import replacing
 from medcoreset.errors import UserError
 from medcoreset.plan import Plan, Reported
+from medcoreset.provenance import AGAIN
 from medcoreset.reading import file_of, read_json
-from medcoreset.reporting.metrics import OF_CORESETS, worst_recall
+from medcoreset.reporting.metrics import METRICS, OF_CORESETS, OF_LABELS, worst_recall
 
 CELL = ["dataset", "protocol", "surrogate", "network", "method", "rate"]
 STATISTICS = ["mean", "std", "n", "se", "df", "ci_low", "ci_high"]
 CHOSEN = ["variant", "candidates"]
 """The method with its options that a cell is of, and among how many it was chosen on validation data."""
 COLUMNS = [*CELL, "metric", *STATISTICS, *CHOSEN, *COMPARED, *PAIRED]
-METRICS = ("accuracy", "balanced_accuracy", "worst_recall", "auc", "macro_f1", "ece")
 SEEDS = [*CELL, *UNIT, "metric", "value", "samples"]
 """Columns of the single runs: `value` in percent, of so many images."""
 
@@ -47,7 +47,7 @@ class Aggregate:
 
     `table` has the columns `CELL`, `metric`, `STATISTICS`, `CHOSEN`: every metric in percent, those of
     coresets where the training set is under conditions, recall once per class as `recall_0`,
-    `recall_1`, …; `seeds` the single runs that it summarises (columns `SEEDS`, without recalls); `choices` what was chosen where a row has several
+    `recall_1`, …, and of several labels per sample those of `OF_LABELS` alone; `seeds` the single runs that it summarises (columns `SEEDS`, without recalls); `choices` what was chosen where a row has several
     candidates; `notes` what is to be said below the table of how the runs were computed.
     """
 
@@ -171,12 +171,15 @@ class _PerSeed:
         labels = sorted(map(int, seeds))
         records = [_under(rule, seeds[str(seed)], run, str(seed)) for seed in labels]
         reported = [record[record["reports"]] for record in records]
-        recalls = [_recall(values, run, rule) for values in reported]
-        reported = [
-            {"worst_recall": worst_recall(values["recall"]), **values} for values in reported
-        ]
+        several = any("labels" in values for values in reported)  # per sample, so without classes
+        recalls = [] if several else [_recall(values, run, rule) for values in reported]
+        if not several:
+            reported = [
+                {"worst_recall": worst_recall(values["recall"]), **values} for values in reported
+            ]
         metrics = {
-            metric: [_value(values, metric, run, rule) for values in reported] for metric in METRICS
+            metric: [_value(values, metric, run, rule) for values in reported]
+            for metric in (OF_LABELS if several else METRICS)
         }
         held = [coresets[str(seed)] for seed in labels] if coresets else []
         for metric in OF_CORESETS if held else ():
@@ -209,8 +212,9 @@ class _PerSeed:
                 (OF_CORESETS, [held["n"] for held in self.coresets]),
             )
             for metric in metrics
+            if metric in self.metrics
             for seed, samples, value in zip(
-                self.labels if counts else (), counts, self.metrics.get(metric, ()), strict=True
+                self.labels if counts else (), counts, self.metrics[metric], strict=True
             )
         ]
 
@@ -228,19 +232,19 @@ def _under(rule: str, seed_record: dict[str, Any], run: Reported, seed: str) -> 
     rules = seed_record.get("rules", {})
     if rule not in rules:
         has = ", ".join(rules) or "none"
-        raise UserError(f"{run.metrics}: seed {seed} has no rule {rule!r} (it has {has})")
+        raise UserError(f"{run.metrics}: seed {seed} has no rule {rule!r} (it has {has}): {AGAIN}")
     return rules[rule]
 
 
 def _value(values: dict[str, Any], metric: str, run: Reported, rule: str) -> float | None:
     if metric not in values:
-        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric {metric!r}")
+        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric {metric!r}: {AGAIN}")
     return None if values[metric] is None else 100 * values[metric]
 
 
 def _recall(values: dict[str, Any], run: Reported, rule: str) -> list[float | None]:
     if "recall" not in values:
-        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric 'recall'")
+        raise UserError(f"{run.metrics}: rule {rule!r} lacks the metric 'recall': {AGAIN}")
     return [None if value is None else 100 * value for value in values["recall"]]
 
 

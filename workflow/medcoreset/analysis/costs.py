@@ -22,7 +22,8 @@ def costs(plan: Plan) -> pd.DataFrame:
     """Return the seconds of each row at each rate, of one seed, beside those of the full training.
 
     `surrogate_s` is its training, of all that the row averages over; `evidence_s` what is computed
-    from it besides; `score_s`, `selection_s` and `training_s` (of the network that is tested) are sums
+    from it besides; `score_s`, `selection_s` (which may be in the midst of the training, all times
+    together) and `training_s` (of the network that is tested, without it) are sums
     over the `candidates` that a row chooses among. Where a row has several surrogates it is the mean
     over them. `total_s` adds up what is known, `full_s` is the training on the full set, `share` is
     total_s / full_s. A stage that a row has not is empty. A run that is missing or does not fit the
@@ -60,10 +61,15 @@ class _Run:
         with file_of(run.metrics, what):
             check(run, content)
             measured = content["measured"]
-            training = fmean(measured["seconds"].values())
+            own = {"training": fmean(measured["seconds"].values())}
+            if "selection_seconds" in measured:  # in the midst of the training
+                own["selection"] = fmean(measured["selection_seconds"].values())
+                own["training"] -= own["selection"]
             device = measured["device"]
-        before = cost.read(Path(run.coresets, cost.FILE)) if run.coresets else cost.Cost()
-        return cls({**before.seconds, "training": training}, [*before.on.values(), device])
+            before = cost.Cost(**measured.get("before", {}))
+        if run.coresets:
+            before = cost.read(Path(run.coresets, cost.FILE))
+        return cls({**before.seconds, **own}, [*before.on.values(), device])
 
 
 def _cell(run: Reported) -> tuple:

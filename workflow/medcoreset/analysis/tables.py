@@ -26,6 +26,7 @@ PAGE_COLUMNS = 10
 
 METRICS = {
     "accuracy": ("", ""),
+    "auc": ("AUC", "the area under the ROC curve, the mean over the labels"),
     "balanced_accuracy": ("Balanced accuracy", "the mean recall of the classes"),
     "worst_recall": ("Worst-class recall", "the lowest recall of a class, of each run its own"),
     "wrong_labels": ("Wrong labels", "the share of the coreset whose label was made wrong"),
@@ -84,10 +85,15 @@ def blocks(plan: Plan, table: pd.DataFrame, metric: str = "accuracy") -> list[Bl
 
 
 def shown_metrics(plan: Plan, table: pd.DataFrame) -> list[str]:
-    """Return the metrics that have tables of their own: accuracy alone without conditions."""
+    """Return the metrics that have tables of their own: accuracy alone without conditions.
+
+    Where a dataset has several labels per sample, of which most samples have few, AUC stands beside.
+    """
+    of_classes = table.loc[table["metric"] == "balanced_accuracy", "dataset"]
     given = [conditions_of(dataset) for dataset in plan.datasets]
     applies = dict.fromkeys(METRICS, any(each.given for each in given)) | {
         "accuracy": True,
+        "auc": bool(set(table["dataset"]) - set(of_classes)),
         "wrong_labels": any(each.wrong for each in given),
         "repeated": any(each.duplicates for each in given),
     }

@@ -12,7 +12,9 @@ from medcoreset.methods.registry import Balance
 from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding, sized
 from medcoreset.selection.files import check_coresets, read_scores, write_coresets
+from medcoreset.selection.listing import check_list, write_list
 from medcoreset.selection.select import check_scores, select
+from medcoreset.selection.selection import led_back
 
 
 @click.command(name="coreset", cls=flags.Stage)
@@ -29,6 +31,7 @@ from medcoreset.selection.select import check_scores, select
 @flags.device
 @flags.threads
 @flags.recipe
+@flags.listed
 @click.option("--out", type=flags.Output(folder=True), required=True, metavar="DIR")
 def command(
     method: str,
@@ -45,11 +48,13 @@ def command(
     threads: int,
     recipe: str,
     expects: tuple[str, ...],
+    listed: Path | None,
     out: Path,
 ) -> None:
     """Select the coresets of METHOD at one rate, from its scores or from evidence: DIR/seedS.npz."""
     numbers = parse_seeds(seeds)
     check_coresets(out)
+    check_list(listed, len(numbers))
     chosen = methods.get(method)
     options = chosen.parse_options(identity.pairs(settings, "--set"))
     info = canonical.load_info(dataset)
@@ -83,4 +88,8 @@ def command(
             )
             for seed in numbers
         }
+    origin = canonical.load_source(dataset)
+    coresets = {seed: led_back(found, *origin) for seed, found in coresets.items()}
+    if listed:
+        write_list(listed, coresets)
     write_coresets(out, coresets, info["sha256"], recipe, took)

@@ -33,6 +33,7 @@ from medcoreset.provenance import check_inputs
     type=click.IntRange(1, 4096),
     help="Pixels to which a folder's images are resized.",
 )
+@click.option("--multilabel", is_flag=True, help="Your own .npz has several labels per image.")
 @click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
     "--duplicates",
@@ -68,6 +69,7 @@ def command(
     file: str | None,
     folder: str | None,
     image_size: int | None,
+    multilabel: bool,
     stream: bool,
     policy: duplicates.Policy | None,
     contents: str | None,
@@ -91,6 +93,8 @@ def command(
         raise UserError("--file and --folder: give one of them")
     if folder is None and (stream or image_size is not None):
         raise UserError("--image-size and --stream are for a --folder")
+    if multilabel and file is None:
+        raise UserError("--multilabel is for a --file")
     if policy is not None and file is None and folder is None:
         raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
@@ -100,9 +104,10 @@ def command(
         check_inputs(expects, (clean, dataset.info["recipe"]))
     elif stand_in is not None:
         own = {"file": file, "root": folder, "image_size": image_size, "stream": stream}
+        own["multilabel"] = multilabel
         dataset = sources.read_stand_in(name, stand_in, out.with_suffix(""), **own)
     elif file is not None:
-        dataset = sources.read_own(name, file, policy=policy or "keep")
+        dataset = sources.read_own(name, file, policy=policy or "keep", multilabel=multilabel)
     elif folder is not None:
         own = {"image_size": image_size, "stream": stream, "contents": contents}
         dataset = sources.read_own_folder(name, folder, policy=policy or "keep", **own)

@@ -57,12 +57,14 @@ class Stage(click.Command):
         outputs = [param for param in paths if isinstance(param.type, Output)]
         for output in outputs:
             made = ctx.params[output.name]
-            for param in paths:
+            for param in paths if made is not None else ():
                 given = ctx.params[param.name] if param not in outputs else None
                 for path in given if isinstance(given, tuple) else [given]:
                     if path is not None and _overwrites(Path(made), Path(path)):
                         named = "/".join(param.opts)
-                        raise UserError(f"--out {made} is of {named} {path}: choose another")
+                        raise UserError(
+                            f"{output.opts[0]} {made} is of {named} {path}: choose another"
+                        )
         return super().invoke(ctx)
 
 
@@ -88,6 +90,14 @@ balance = click.option(
     type=click.Choice(get_args(Balance)),
     help="Select among all samples, within each class on budgets in proportion to the classes, or on more "
     "for classes of low recall on validation data (drop); the default is the method's.",
+)
+listed = click.option(
+    "--list",
+    "listed",
+    type=Output(),
+    metavar="FILE.txt|.csv",
+    help="Write which samples these are as well: file names or identifiers, where they are known, else "
+    "indices.",
 )
 rounding = click.option(
     "--rounding",

@@ -8,6 +8,7 @@ from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing
 from medcoreset.methods.registry import Balance
+from medcoreset.selection.listing import check_list, write_list
 
 
 @click.command(name="select", cls=flags.Stage)
@@ -21,6 +22,7 @@ from medcoreset.methods.registry import Balance
 @flags.missing
 @flags.device
 @flags.threads
+@flags.listed
 @click.option("--out", type=flags.Output(), required=True, metavar="SELECTION.npz")
 def command(
     method: str,
@@ -33,13 +35,17 @@ def command(
     missing: Missing,
     device: str,
     threads: int,
+    listed: Path | None,
     out: Path,
 ) -> None:
     """Select a coreset by METHOD from the arrays in EVIDENCE, an .npz file or a folder of .npy."""
     options = methods.parse_options(method, identity.pairs(settings, "--set"))
+    check_list(listed, 1)
     if (rate is None) == (count is None):
         raise UserError("give either --rate or --count")
     arrays = Evidence.load(evidence, missing=missing, device=device, threads=threads)
-    api.select(method, arrays, rate=rate, count=count, balance=balance, seed=seed, **options).save(
-        out
-    )
+    how = {"rate": rate, "count": count, "balance": balance, "seed": seed}
+    found = api.select(method, arrays, **how, **options)
+    found.save(out)
+    if listed:
+        write_list(listed, {seed: found})

@@ -17,6 +17,11 @@ from medcoreset.training.options import TrainingOptions
     "--seed", type=SEED, required=True, help="seed of initialisation, order, augmentation"
 )
 @click.option(
+    "--half",
+    type=click.IntRange(1, 2),
+    help="train on one of two halves of the training set, which the seed draws, and record no dynamics",
+)
+@click.option(
     "--probs-budget-mb",
     type=Number(min=0),
     default=256,
@@ -34,6 +39,7 @@ def command(
     checkpoint_seconds: float,
     out: Path,
     seed: int,
+    half: int | None,
     probs_budget_mb: float,
     recipe: str,
     expects: tuple[str, ...],
@@ -56,9 +62,15 @@ def command(
         out=out,
         recipe=recipe,
         expects=expects,
-        run={"protocol": protocol, "surrogate": network, "method": FULL, "rate": 1.0},
+        run={
+            "protocol": protocol,
+            "surrogate": network,
+            "method": FULL,
+            "rate": 1.0,
+            **({"half": half} if half else {}),
+        },
         device=device,
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,
     )
-    train_surrogate(job, seed, probs_budget_mb)
+    train_surrogate(job, seed, probs_budget_mb, half or 0)

@@ -1,16 +1,19 @@
 """Stage `train`: train a network on coresets, of all seeds in one process."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from medcoreset import identity, methods
+from medcoreset import cost, identity, methods, provenance
 from medcoreset.commands import flags
 from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
+from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
-from medcoreset.methods.registry import Balance
+from medcoreset.evidence import Evidence
+from medcoreset.methods.registry import RESELECT, Balance
 from medcoreset.seeding import parse_seeds
 from medcoreset.selection.budget import Rounding
 from medcoreset.selection.redraw import Redraw
@@ -35,7 +38,13 @@ from medcoreset.training.options import TrainingOptions
 @click.option(
     "--draw",
     metavar="METHOD",
-    help="dynamic method that draws --rate of the training set anew in every epoch, in place of coresets",
+    help="method that selects --rate of the training set while the network trains, in place of coresets",
+)
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    metavar="EVIDENCE",
+    help="a folder or .npz of what the method of --draw looks at that is made before",
 )
 @flags.settings
 @flags.rounding
@@ -57,6 +66,7 @@ def command(
     trainings: int,
     coresets: Path | None,
     draw: str | None,
+    evidence: Path | None,
     settings: tuple[str, ...],
     rounding: Rounding,
     balance: Balance | None,
@@ -77,6 +87,8 @@ def command(
     redraw = _redraw(draw, settings, rate, rounding, balance)
     if redraw and coresets:
         raise UserError("give either --coresets or --draw")
+    if evidence or (redraw and redraw.in_steps):
+        redraw = _with_evidence(redraw, evidence, dataset, expects, threads)
     from medcoreset.training.run import Job, train_coresets
 
     job = Job(
@@ -91,6 +103,7 @@ def command(
         threads=threads,
         checkpoint_seconds=checkpoint_seconds,
         draw=redraw,
+        before=cost.of_evidence([evidence]) if evidence else None,
     )
     train_coresets(job, numbers, coresets, trainings)
 
@@ -105,8 +118,41 @@ def _redraw(
     if name is None:
         return None
     method = methods.get(name)
-    if not method.dynamic:
-        known = ", ".join(sorted(each.name for each in methods.METHODS.values() if each.dynamic))
-        raise UserError(f"--draw {name}: it selects a coreset, give that (dynamic are: {known})")
     options = method.parse_options(identity.pairs(settings, "--set"))
+    if not method.selects_anew(options):
+        known = ", ".join(sorted(each.name for each in methods.METHODS.values() if each.dynamic))
+        again = " or --set reselect=EPOCHS" if RESELECT.name in method.options else ""
+        raise UserError(
+            f"--draw {name}: it selects a coreset, give that{again} (dynamic are: {known})"
+        )
     return Redraw(method, options, rate, rounding, balance)
+
+
+def _with_evidence(
+    redraw: Redraw | None,
+    evidence: Path | None,
+    dataset: Path,
+    expects: tuple[str, ...],
+    threads: int,
+) -> Redraw:
+    """Return what draws, with the evidence that it needs about the samples of the dataset."""
+    if redraw is None or not redraw.in_steps:
+        raise UserError(f"--evidence {evidence}: it is of a --draw METHOD that looks at such")
+    needed = redraw.method.needed(redraw.options)
+    if evidence is None:
+        raise UserError(f"--draw {redraw.method.name} needs --evidence, of {', '.join(needed)}")
+    seal = (
+        provenance.read_seal(evidence)
+        if evidence.is_dir()
+        else {"recipe": "", "dataset_sha256": ""}
+    )
+    provenance.check_inputs(expects[1:2], (evidence, seal["recipe"]))
+    found = Evidence.load(evidence, device="cpu", threads=threads)
+    found.require(*needed)
+    info = canonical.load_info(dataset)
+    samples = len(canonical.load_labels(dataset))
+    if len(found) != samples or seal["dataset_sha256"] not in ("", info["sha256"]):
+        raise UserError(
+            f"--evidence {evidence} is not about the {samples:,} samples of {info['name']}"
+        )
+    return replace(redraw, evidence=found)

@@ -80,6 +80,7 @@ def read(
         name,
         **{f"{split}_images": images[chosen] for split, chosen in in_split.items()},
         **{f"{split}_labels": labels[chosen] for split, chosen in in_split.items()},
+        train_source=np.flatnonzero(in_split["train"]),
         info={
             "class_names": CLASS_NAMES,
             "licence": SOURCES[name].licence,

@@ -1,7 +1,8 @@
 """The one form in which every dataset reaches the pipeline: an uncompressed `.npz` and a `.json`.
 
-The `.npz` has `{train,val,test}_{images,labels}`. Of a streamed dataset, one that stays in its
-image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
+The `.npz` has `{train,val,test}_{images,labels}`, and for each training sample its place in the
+official training set, `train_source`, and, if it was read from a file of its own, the path of that,
+`train_files`. Of a streamed dataset, one that stays in its image files, it has `{train,val,test}_{paths,bytes,labels}` instead: each file's path under the
 `root` that the `.json` names, and its size. If it is to be decoded once, the pixels are in a folder
 beside, see `decoded`. A dataset whose training set was changed by `conditions` also has what it was
 changed from, the arrays of `RECORD`.
@@ -31,6 +32,8 @@ ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "lab
 STREAMED_ARRAYS = tuple(
     f"{split}_{kind}" for split in SPLITS for kind in ("paths", "bytes", "labels")
 )
+SOURCE = ("train_source", "train_files")
+"""Where each training sample comes from; the second is not always there."""
 RECORD = ("train_true_labels", "val_true_labels", "train_origin")
 """Of a training set that was changed: labels before the change, and places in the set before it."""
 
@@ -53,9 +56,15 @@ REMAKE = "make it anew: medcoreset dataset, or snakemake … --forcerun prepare_
 class Dataset:
     """Images and labels in three splits; whoever holds one may rely on what is said here.
 
-    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, the same in all
-    splits. `*_labels`: int64 (N,), in [0, classes). Only val may be empty. `info` has what the
+    `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, or (N, D, H, W) for
+    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with several labels per sample (N, classes),
+    0 or 1 each. Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
+
+    `train_source`, int64 (N,), is the place of each training sample in the training set as its makers
+    number it (torchvision's, MedMNIST's; of a folder, the sorted files of sorted classes), by default
+    0 … N−1. `train_files`, str (N,), are the paths below `info["source"]` of samples that were read
+    from files of their own; None if they were not, or are still there (`ImagesOnDisk`).
 
     Only a dataset whose training set was changed by `conditions` has a record of it:
     `train_true_labels` and `val_true_labels` like the labels, and `train_origin`, int64 (N,), the
@@ -74,6 +83,8 @@ class Dataset:
     test_images: Images
     test_labels: np.ndarray
     info: dict[str, Any] = field(default_factory=dict)
+    train_source: np.ndarray | None = None
+    train_files: np.ndarray | None = None
     train_true_labels: np.ndarray | None = None
     val_true_labels: np.ndarray | None = None
     train_origin: np.ndarray | None = None
@@ -83,7 +94,13 @@ class Dataset:
             _check_images(self.name, split, self.images(split), self.train_images)
             labels = _check_labels(self.name, split, self.labels(split), len(self.images(split)))
             setattr(self, f"{split}_labels", labels)
+        if self.train_source is None:
+            self.train_source = np.arange(len(self.train_labels))
+        _check_source(self)
         _check_record(self)
+        if any(self.labels(split).ndim == 2 for split in SPLITS):
+            _check_rows(self)
+            return
         if "class_names" not in self.info:
             classes = 1 + max(int(self.labels(split).max(initial=0)) for split in SPLITS)
             if classes - 1 > LARGEST_LABEL:
@@ -106,6 +123,16 @@ class Dataset:
         """Return the labels of `train`, `val` or `test`."""
         return getattr(self, f"{split}_labels")
 
+    def train_at(self, places: np.ndarray) -> dict[str, Any]:
+        """Return the fields that `train` has with the samples at these places, int (n,), alone."""
+        files = self.train_files
+        return {
+            "train_images": take(self.train_images, places),
+            "train_labels": self.train_labels[places],
+            "train_source": self.train_source[places],
+            "train_files": None if files is None else files[places],
+        }
+
     @property
     def corrupted(self) -> np.ndarray | None:
         """Which training samples have a wrong label, bool (N,); None if nothing was changed."""
@@ -114,18 +141,28 @@ class Dataset:
         )
 
     @property
+    def multilabel(self) -> bool:
+        """Whether there are several labels per sample."""
+        return self.train_labels.ndim == 2
+
+    @property
     def classes(self) -> int:
-        """Return the number of classes."""
+        """Return the number of classes, or of labels that a sample may have."""
         return len(self.info["class_names"])
 
     @property
     def channels(self) -> int:
         """Return 1 for grey and 3 for colour images."""
-        return 1 if len(self.train_images.shape) == 3 else 3
+        return channels_of(self.train_images.shape)
+
+    @property
+    def dimensions(self) -> int:
+        """Return 2 for images and 3 for volumes."""
+        return dimensions_of(self.train_images.shape)
 
     @property
     def image_size(self) -> int:
-        """Return the height of an image in pixels, which is also its width."""
+        """Return the height of an image in pixels, which is also its width and a volume's depth."""
         return self.train_images.shape[1]
 
     @cached_property
@@ -138,6 +175,21 @@ class Dataset:
         140 GB).
         """
         return _sha256(_arrays(self), _description(self))
+
+
+def take(images: Images, places: np.ndarray) -> Images:
+    """Return the images at these places, int (n,); those on disk stay there."""
+    return images[places] if isinstance(images, np.ndarray) else images.subset(places)
+
+
+def channels_of(shape: tuple[int, ...]) -> int:
+    """Return the channels of images of this shape, (N, H, W), (N, H, W, 3) or (N, D, H, W)."""
+    return 3 if len(shape) == 4 and shape[3] == 3 else 1
+
+
+def dimensions_of(shape: tuple[int, ...]) -> int:
+    """Return the dimensions of images of this shape: 3 of volumes (N, D, H, W), else 2."""
+    return 3 if len(shape) == 4 and shape[3] != 3 else 2
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
@@ -163,7 +215,8 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
     says: damaged, or changed since it was made.
     """
     info = load_info(path)
-    arrays = _map_npz(Path(path), STREAMED_ARRAYS if info["streamed"] else ARRAYS, RECORD)
+    names = STREAMED_ARRAYS if info["streamed"] else ARRAYS
+    arrays = _map_npz(Path(path), (*names, SOURCE[0]), (SOURCE[1], *RECORD))
     found = _sha256(arrays, info)
     if found != info["sha256"]:
         raise UserError(
@@ -176,24 +229,37 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
         elif info["streamed"]:
             fields = _streamed(arrays, info)
         else:
-            fields = dict(arrays)
-        fields |= {name: arrays[name] for name in RECORD if name in arrays}
+            fields = {name: arrays[name] for name in names}
+        fields |= {name: arrays[name] for name in (*SOURCE, *RECORD) if name in arrays}
     dataset = Dataset(name=info["name"], info=info, **fields)
     dataset.sha256 = found
     return dataset
 
 
 def load_labels(path: str | Path) -> np.ndarray:
-    """Return the training labels, int64 (N,), of a canonical file without reading its images.
+    """Return the training labels, int64 (N,) or (N, L), of a canonical file without reading its images.
 
     They have the checksum that the archive states. Raises UserError as `load` does.
     """
     load_info(path)
     with _remaking():
         labels = read_npz(path, WHAT, "train_labels")["train_labels"]
-        if labels.dtype != np.int64 or labels.ndim != 1:
+        if labels.dtype != np.int64 or labels.ndim not in (1, 2):
             raise UserError(f"{path} is not {WHAT}: train_labels is {labels.dtype} {labels.shape}")
     return labels
+
+
+def load_source(path: str | Path) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Return where the training samples of a canonical file come from; no image is read.
+
+    That is `train_source`, int64 (N,), the path of each file below a folder, str (N,), or None, and
+    what they are below: a folder, or the address of the files. Raises UserError as `load` does.
+    """
+    info = load_info(path)
+    with _remaking():
+        arrays = read_npz(path, WHAT)
+        paths = arrays.get("train_paths" if info["streamed"] else "train_files")
+        return arrays["train_source"], paths, info.get("root") or info.get("source", "")
 
 
 def load_info(path: str | Path) -> dict[str, Any]:
@@ -234,6 +300,8 @@ def _description(dataset: Dataset) -> dict[str, Any]:
         "counts": {split: len(dataset.labels(split)) for split in SPLITS},
         "channels": dataset.channels,
         "image_size": dataset.image_size,
+        "dimensions": dataset.dimensions,
+        "multilabel": dataset.multilabel,
         "streamed": isinstance(images, StreamedImages),
     }
     if isinstance(images, StreamedImages):
@@ -252,7 +320,7 @@ def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
         else:
             arrays[f"{split}_images"] = images
         arrays[f"{split}_labels"] = dataset.labels(split)
-    record = {name: getattr(dataset, name) for name in RECORD}
+    record = {name: getattr(dataset, name) for name in (*SOURCE, *RECORD)}
     return arrays | {name: array for name, array in record.items() if array is not None}
 
 
@@ -339,12 +407,11 @@ def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _check_images(name: str, split: str, images: Images, like: Images) -> None:
     shape = images.shape
-    grey = len(shape) == 3
-    colour = len(shape) == 4 and shape[3] == 3
-    if images.dtype != np.uint8 or not (grey or colour) or shape[1] != shape[2]:
+    known = len(shape) in (3, 4) and len(set(shape[1 : 1 + dimensions_of(shape)])) == 1
+    if images.dtype != np.uint8 or not known:
         raise UserError(
             f"dataset {name}: {split}_images is {images.dtype} {shape}, "
-            "not uint8 (N, size, size) or (N, size, size, 3)"
+            "not uint8 (N, size, size), (N, size, size, 3) or, of volumes, (N, size, size, size)"
         )
     if shape[1:] != like.shape[1:]:
         raise UserError(
@@ -352,6 +419,37 @@ def _check_images(name: str, split: str, images: Images, like: Images) -> None:
         )
     if split != "val" and len(images) == 0:
         raise UserError(f"dataset {name}: {split}_images is empty")
+
+
+def _check_source(dataset: Dataset) -> None:
+    """Raise UserError unless the place of each training sample is there, and of files each path."""
+    count, source, files = len(dataset.train_labels), dataset.train_source, dataset.train_files
+    if source.dtype != np.int64 or source.shape != (count,):
+        found = f"{source.dtype} {source.shape}"
+        raise UserError(f"dataset {dataset.name}: train_source is {found}, not int64 ({count},)")
+    if files is not None and (files.dtype.kind != "U" or files.shape != (count,)):
+        found = f"{files.dtype} {files.shape}"
+        raise UserError(f"dataset {dataset.name}: train_files is {found}, not str ({count},)")
+
+
+def _check_rows(dataset: Dataset) -> None:
+    """Raise UserError unless all splits have the same several labels, 0 or 1; name these if need be."""
+    labels = dataset.train_labels.shape[1:]
+    dataset.info.setdefault("class_names", [str(label) for label in range(*labels)])
+    for split in SPLITS:
+        rows = dataset.labels(split)
+        if rows.shape[1:] != labels or rows.shape[1:] != (dataset.classes,):
+            raise UserError(
+                f"dataset {dataset.name}: {split}_labels is {rows.shape}, not (N, {dataset.classes}) as "
+                "there are labels"
+            )
+        if rows.max(initial=0) > 1:
+            raise UserError(
+                f"dataset {dataset.name}: {split}_labels has {rows.max()}: of several labels per image "
+                "each is 0 or 1"
+            )
+    if dataset.train_true_labels is not None:
+        raise UserError(f"dataset {dataset.name}: conditions are of one label per image")
 
 
 def _check_record(dataset: Dataset) -> None:
@@ -367,12 +465,12 @@ def _check_record(dataset: Dataset) -> None:
 
 
 def _check_labels(name: str, split: str, labels: np.ndarray, count: int) -> np.ndarray:
-    """Return `labels` as int64 (N,); MedMNIST's layout has one column per label: (N, 1)."""
+    """Return `labels` as int64 (N,) or (N, L); MedMNIST's layout has one column per label: (N, 1)."""
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if flat.ndim != 1 or not np.issubdtype(flat.dtype, np.integer):
+    if flat.ndim not in (1, 2) or not np.issubdtype(flat.dtype, np.integer):
         raise UserError(
             f"dataset {name}: {split}_labels is {labels.dtype} {labels.shape}, not integers (N,) "
-            "or (N, 1): one label per image"
+            "or (N, 1), one label per image, or (N, L)"
         )
     if len(flat) != count:
         raise UserError(f"dataset {name}: {split} has {count} images but {len(flat)} labels")

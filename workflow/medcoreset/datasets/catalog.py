@@ -35,8 +35,9 @@ class Source:
 
     `counts` are the official numbers of images per split (of `braintumor` about). `class_shares` says in which proportion
     the classes of the training set are, roughly. Images are `image_size` pixels high and wide, of
-    sources of JPEGs as they are trained on. `files` are patterns of its files in a `data_dir`, as
-    archives and unpacked (not ImageNet's: that is too much to be read in order to plan). Licence and
+    sources of JPEGs as they are trained on; with three `dimensions` they are volumes, as deep as wide. `files` are patterns of its files in a `data_dir`, as
+    archives and unpacked (not ImageNet's: that is too much to be read in order to plan). With
+    `multilabel` there are several labels per image, and `class_shares` say how many have each. Licence and
     citation go into reports. (MedMNIST's licences come with its package.)
     """
 
@@ -49,6 +50,8 @@ class Source:
     licence: str = ""
     citation: str = ""
     files: tuple[str, ...] = ()
+    dimensions: int = 2
+    multilabel: bool = False
 
     @property
     def streamed(self) -> bool:
@@ -95,8 +98,43 @@ _MEDMNIST: dict[str, tuple[bool, tuple[int, ...], tuple[int, int, int]]] = {
         (13_932, 2_452, 8_827),
     ),
 }
-MEDMNIST = tuple(_MEDMNIST)
 IMAGE_SIZES = (28, 64, 128, 224)
+
+# Of the sets of volumes, how many of each class there are is in print of the vessels alone.
+_VOLUMES: dict[str, tuple[tuple[int, ...], tuple[int, int, int]]] = {
+    "organmnist3d": ((1,) * 11, (971, 161, 610)),
+    "nodulemnist3d": ((1, 1), (1_158, 165, 310)),
+    "adrenalmnist3d": ((1, 1), (1_188, 98, 298)),
+    "fracturemnist3d": ((1, 1, 1), (1_027, 103, 240)),
+    "vesselmnist3d": ((1694, 215), (1_335, 191, 382)),
+    "synapsemnist3d": ((1, 1), (1_230, 177, 352)),
+}
+VOLUME_SIZES = (28, 64)
+
+# Of the 78,468 training images of ChestMNIST, how many have each of the 14 findings.
+_FINDINGS = (7996, 1950, 9261, 13914, 3988, 4375, 978, 3705, 3263, 1690, 1799, 1158, 2279, 144)
+_CHEST = (78_468, 11_219, 22_433)
+MEDMNIST = (*_MEDMNIST, "chestmnist", *_VOLUMES)
+
+
+def _sized(name: str, size: int) -> str:
+    return name if size == 28 else f"{name}_{size}"
+
+
+def _medmnist(name: str, size: int, counts: tuple[int, int, int], **facts: Any) -> Source:
+    """Return what is known of one of MedMNIST's sets at a size in pixels."""
+    return Source(
+        "medmnist",
+        dict(zip(("train", "val", "test"), counts, strict=True)),
+        image_size=size,
+        has_val=True,
+        citation="Yang et al., MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D "
+        "biomedical image classification, Scientific Data 10:41, 2023, "
+        "doi:10.1038/s41597-022-01721-8",
+        files=(f"{_sized(name, size)}.npz",),
+        **facts,
+    )
+
 
 _LABELS = {
     "digits": "Digits",
@@ -127,20 +165,20 @@ SOURCES: dict[str, Source] = {
         "Learning Repository, 1998, doi:10.24432/C50P49",
     ),
     **{
-        name if size == 28 else f"{name}_{size}": Source(
-            "medmnist",
-            dict(zip(("train", "val", "test"), counts, strict=True)),
-            shares,
-            size,
-            colour,
-            has_val=True,
-            citation="Yang et al., MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D "
-            "biomedical image classification, Scientific Data 10:41, 2023, "
-            "doi:10.1038/s41597-022-01721-8",
-            files=(f"{name}.npz" if size == 28 else f"{name}_{size}.npz",),
-        )
+        _sized(name, size): _medmnist(name, size, counts, class_shares=shares, colour=colour)
         for name, (colour, shares, counts) in _MEDMNIST.items()
         for size in IMAGE_SIZES
+    },
+    **{
+        _sized("chestmnist", size): _medmnist(
+            "chestmnist", size, _CHEST, class_shares=_FINDINGS, multilabel=True
+        )
+        for size in IMAGE_SIZES
+    },
+    **{
+        _sized(name, size): _medmnist(name, size, counts, class_shares=shares, dimensions=3)
+        for name, (shares, counts) in _VOLUMES.items()
+        for size in VOLUME_SIZES
     },
     "cifar10": Source(
         "torchvision",
@@ -224,7 +262,7 @@ SOURCES: dict[str, Source] = {
     ),
     **{
         # Of its five folds three are the training set; how many slices each has is not in print.
-        "braintumor" if size == 28 else f"braintumor_{size}": Source(
+        _sized("braintumor", size): Source(
             "braintumor",
             {"train": 1_838, "val": 613, "test": 613},
             (708, 1426, 930),
@@ -335,6 +373,10 @@ def parse(identity: str, own: Collection[str] = ()) -> Identity:
     if "val" in options and source.has_val:
         raise UserError(f"dataset {identity!r}: {base} has its own validation set, so no val=")
     given = {key: options.pop(key) for key in CONDITIONS if key in options}
+    if given and source.multilabel:
+        raise UserError(
+            f"dataset {identity!r}: {', '.join(given)} is for one label per image, and {base} has several"
+        )
     conditions = Conditions(**given)
     _check_together(identity, conditions, options.get("val", DEFAULT_VAL) or source.has_val)
     parsed = Identity(base, source, **options, conditions=conditions)
@@ -373,7 +415,10 @@ def _check_together(identity: str, conditions: Conditions, has_val: float | bool
 def label(identity: Identity) -> str:
     """Return the name that a dataset has in tables and figures."""
     base, _, size = identity.base.partition("_")
-    medmnist = f"{base[:-5].capitalize()}MNIST" if base in MEDMNIST else identity.base
+    medmnist = identity.base
+    if base in MEDMNIST:
+        organ, _, volumes = base.partition("mnist")
+        medmnist = f"{organ.capitalize()}MNIST{volumes.upper()}"
     named = _LABELS.get(base, medmnist)
     details = [f"{size} pixels"] if size and identity.source is not OWN else []
     details += [f"{identity.train:,} training images"] if identity.train else []
@@ -388,31 +433,18 @@ def check_own_name(name: str) -> None:
         raise UserError(
             f"dataset name {name!r}: use lower-case letters, digits and underscores only"
         )
-    if name in SOURCES or name.startswith("chestmnist"):
+    if name in SOURCES:
         raise UserError(f"dataset name {name!r} is taken by a public dataset: choose another")
 
 
-_VOLUMES = re.compile(r"[a-z]+mnist3d")
-"""Names of MedMNIST's sets of volumes."""
-
-
 def _known(name: str) -> Source:
-    if name.startswith("chestmnist"):
-        raise UserError(
-            f"dataset {name!r} is multi-label (14 findings per image), and coreset selection here "
-            "is for single-label data: choose another MedMNIST set"
-        )
-    if _VOLUMES.match(name):
-        raise UserError(
-            f"dataset {name!r} has volumes, and networks and datasets here are of images: choose one of "
-            "MedMNIST's sets without 3d"
-        )
     if name not in SOURCES:
         near = difflib.get_close_matches(name, SOURCES, n=3)
         known = ", ".join(each for each in SOURCES if "_" not in each)
         hint = f"did you mean {' or '.join(near)}" if near else f"known are {known}"
         raise UserError(
-            f"unknown dataset {name!r}: {hint} (MedMNIST's and braintumor also at _64, _128 and _224 pixels)"
+            f"unknown dataset {name!r}: {hint} (MedMNIST's and braintumor also at _64, _128 and _224 pixels, "
+            "MedMNIST's volumes at _64)"
         )
     return SOURCES[name]
 

@@ -14,7 +14,6 @@ import numpy as np
 from medcoreset import seeding
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.catalog import Conditions, Identity
-from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 
 IMBALANCE, NOISE, VAL_NOISE, DUPLICATES = range(4)
@@ -32,6 +31,10 @@ def applied(dataset: Dataset, identity: Identity) -> Dataset:
     given, name = identity.conditions, identity.name
     if not given.given:
         return dataset
+    if dataset.multilabel:
+        raise UserError(
+            f"dataset {name}: {', '.join(given.given)} is for one label per image, and there are several"
+        )
     classes, labels = dataset.classes, dataset.train_labels
     kept = np.arange(len(labels))
     if given.imbalance is not None:
@@ -48,8 +51,7 @@ def applied(dataset: Dataset, identity: Identity) -> Dataset:
     made = replace(
         dataset,
         name=name,
-        train_images=_take(dataset.train_images, kept[replaced]),
-        train_labels=noisy[replaced],
+        **dataset.train_at(kept[replaced]) | {"train_labels": noisy[replaced]},
         val_labels=val,
         train_true_labels=true[replaced],
         val_true_labels=dataset.val_labels,
@@ -195,7 +197,3 @@ def _note(made: Dataset, changed: dict[str, int]) -> str:
     return (
         f"changed on purpose: {', '.join(f'{changed[key]} {what}' for key, what in said.items())}"
     )
-
-
-def _take(images: np.ndarray | StreamedImages, places: np.ndarray) -> np.ndarray | StreamedImages:
-    return images.subset(places) if isinstance(images, StreamedImages) else images[places]

@@ -21,6 +21,7 @@ def read() -> Dataset:
         name="digits",
         **{f"{split}_images": images[part] for split, part in parts.items()},
         **{f"{split}_labels": labels[part] for split, part in parts.items()},
+        train_source=parts["train"],
         info={
             "class_names": [str(name) for name in bunch.target_names],
             "licence": SOURCES["digits"].licence,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from medcoreset.datasets.canonical import SPLITS, Dataset
+from medcoreset.datasets.canonical import SPLITS, Dataset, take
 from medcoreset.datasets.streaming import StreamedImages
 from medcoreset.errors import UserError
 from medcoreset.reading import file_of
@@ -47,9 +47,10 @@ def handled(dataset: Dataset, policy: Policy = "keep") -> Dataset:
     left = ", ".join(f"{len(kept[split])} {split}" for split in SPLITS)
     notes.append(f"without these images there are {left}")
     dataset.info["duplicates"] = {"dropped": counts}
-    images = {f"{split}_images": _take(dataset.images(split), kept[split]) for split in SPLITS}
-    labels = {f"{split}_labels": dataset.labels(split)[kept[split]] for split in SPLITS}
-    return replace(dataset, **images, **labels)
+    others = SPLITS[1:]
+    images = {f"{split}_images": take(dataset.images(split), kept[split]) for split in others}
+    labels = {f"{split}_labels": dataset.labels(split)[kept[split]] for split in others}
+    return replace(dataset, **dataset.train_at(kept["train"]), **images, **labels)
 
 
 def _keys(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -91,13 +92,13 @@ def _counts(dataset: Dataset, keys: dict[str, np.ndarray]) -> dict[str, int]:
     counts |= {
         f"{one}_in_{other}": int(np.isin(keys[one], keys[other]).sum()) for one, other in PAIRS
     }
-    every = np.stack(
+    every = np.column_stack(
         [
             np.concatenate([keys[split] for split in SPLITS]),
             np.concatenate([dataset.labels(split) for split in SPLITS]),
         ]
     )
-    labelled = np.unique(every, axis=1)[0]
+    labelled = np.unique(every, axis=0)[:, 0]
     counts["contradictory"] = int((np.unique(labelled, return_counts=True)[1] > 1).sum())
     return {what: count for what, count in counts.items() if count}
 
@@ -134,13 +135,14 @@ def _check_left(dataset: Dataset, kept: dict[str, np.ndarray]) -> None:
     for split in SPLITS:
         if len(dataset.labels(split)) and not len(kept[split]):
             raise UserError(f"dataset {dataset.name}: without duplicates {split} has no image left")
-    left = set(dataset.train_labels[kept["train"]].tolist())
-    if lost := sorted(set(dataset.train_labels.tolist()) - left):
+    left = _present(dataset.train_labels[kept["train"]])
+    if lost := sorted(_present(dataset.train_labels) - left):
         raise UserError(
             f"dataset {dataset.name}: without duplicates train has no image left of the class "
             f"{dataset.info['class_names'][lost[0]]}"
         )
 
 
-def _take(images: np.ndarray | StreamedImages, places: np.ndarray) -> np.ndarray | StreamedImages:
-    return images.subset(places) if isinstance(images, StreamedImages) else images[places]
+def _present(labels: np.ndarray) -> set[int]:
+    """Return the classes of labels (N,), or the labels of (N, L) that some sample has."""
+    return set((labels if labels.ndim == 1 else np.flatnonzero(labels.any(0))).tolist())

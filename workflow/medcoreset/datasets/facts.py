@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medcoreset.datasets import conditions, npz
+from medcoreset.datasets.canonical import channels_of, dimensions_of
 from medcoreset.datasets.catalog import Identity
 from medcoreset.errors import UserError
 from medcoreset.reading import npz_headers
@@ -25,6 +26,8 @@ class Facts:
     image_size: int
     streamed: bool = False
     decoded: bool = False
+    dimensions: int = 2
+    multilabel: bool = False
 
 
 def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
@@ -33,7 +36,7 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
     None where they cannot be told: own data that are not there, or a folder of images.
     """
     if own is not None:
-        return _of_npz(identity, Path(own["path"]))
+        return _of_npz(identity, Path(own["path"]), own.get("multilabel", False))
     source = identity.source
     channels = 3 if source.colour else 1
     kind = (
@@ -42,6 +45,8 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
         source.image_size,
         source.streamed,
         identity.decoded,
+        source.dimensions,
+        source.multilabel,
     )
     return Facts(*_splits(identity, source.counts, source.class_shares), *kind)
 
@@ -73,13 +78,17 @@ def _splits(
     return train, val, counts["test"]
 
 
-def _of_npz(identity: Identity, path: Path) -> Facts | None:
+def _of_npz(identity: Identity, path: Path, several: bool) -> Facts | None:
     try:
-        labels, class_names, _ = npz.read_labels(identity.base, path)
+        labels, class_names, _ = npz.read_labels(identity.base, path, multilabel=several)
         shape, _ = npz_headers(path, npz.WHAT)["train_images"]
     except UserError:
         return None
     counts = {split: len(of_split) for split, of_split in labels.items()}
-    shares = np.bincount(labels["train"]).tolist()
-    channels = 3 if shape[3:] == (3,) else 1
-    return Facts(*_splits(identity, counts, shares), len(class_names), channels, shape[1])
+    shares = (labels["train"].sum(0) if several else np.bincount(labels["train"])).tolist()
+    kind = {
+        "channels": channels_of(shape),
+        "dimensions": dimensions_of(shape),
+        "multilabel": several,
+    }
+    return Facts(*_splits(identity, counts, shares), len(class_names), image_size=shape[1], **kind)

@@ -41,7 +41,7 @@ def read(
     `info["notes"]` say what was not read. Raises UserError for a folder that is laid out otherwise.
     """
     found = layout.find(name, root)
-    splits = _splits(name, found)
+    splits, source = _splits(name, found)
     if look or colour is None:
         facts = [pictures.look_at(found.root / path) for path in found.paths()]
         colour = not all(each.grey for each in facts) if colour is None else colour
@@ -59,6 +59,7 @@ def read(
         name=name,
         **{f"{split}_images": images[split] for split in images},
         **{f"{split}_labels": labels for split, (_, _, labels) in splits.items()},
+        train_source=source,
         info={
             "class_names": found.class_names,
             "source": str(found.root),
@@ -68,17 +69,19 @@ def read(
     )
 
 
-def _splits(name: str, found: layout.Layout) -> dict[str, Files]:
-    """Return the files of train, val and test, of which test is held out where none is given."""
+def _splits(name: str, found: layout.Layout) -> tuple[dict[str, Files], np.ndarray]:
+    """Return the files of train, val and test, of which test is held out where none is given.
+
+    With them the places of the files of train, (N,), among those from which test is held out.
+    """
     splits = {split: _files(found.root, images) for split, images in found.splits.items()}
     if "" in splits:
         files = splits.pop("")
         train, test = hold_out(files[2], TEST_FRACTION, name=name)
-        return {
-            split: _take(files, part)
-            for split, part in {"train": train, "val": train[:0], "test": test}.items()
-        }
-    return {"val": _take(splits["train"], np.arange(0)), **splits}
+        parts = {"train": train, "val": train[:0], "test": test}
+        return {split: _take(files, part) for split, part in parts.items()}, train
+    none = _take(splits["train"], np.arange(0))
+    return {"val": none, **splits}, np.arange(len(splits["train"][0]))
 
 
 def _files(root: Path, images: list[list[str]]) -> Files:

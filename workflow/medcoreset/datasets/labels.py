@@ -73,6 +73,41 @@ def classes(
     return found, [str(value) for value in values], notes
 
 
+def rows(
+    where: str, given: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """Return several labels per image of all splits as int64 (N, L) of 0 and 1, L names, and notes.
+
+    Raises UserError, which `where` opens, for anything but rows of 0 and 1 of one length, and for a
+    label that no training image has, or all: there is nothing to learn of it.
+    """
+    found = {}
+    for split, labels in given.items():
+        what = f"{where}: {split} labels"
+        if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "biuf":
+            raise UserError(
+                f"{what} are {labels.dtype} {labels.shape}, not rows (N, L) of 0 and 1, as multilabel says"
+            )
+        wrong = (labels != 0) & (labels != 1)
+        if wrong.any():
+            image = int(wrong.any(1).argmax())
+            value = labels[image][wrong[image]][0]
+            raise UserError(
+                f"{what}: image {image} has {value:g}: of several labels each is 0 or 1"
+            )
+        found[split] = labels.astype(np.int64)
+    counts = {split: labels.shape[1] for split, labels in found.items()}
+    if len(set(counts.values())) > 1:
+        raise UserError(f"{where}: not all splits have as many labels: {counts}")
+    if (found["train"].sum(1) == 1).all():
+        raise UserError(f"{where}: every train image has one label, so multilabel is to be false")
+    shares = found["train"].mean(0)
+    for label in np.flatnonzero((shares == 0) | (shares == 1)):
+        which = "no" if shares[label] == 0 else "every"
+        raise UserError(f"{where}: {which} train image has label {label}: leave that label out")
+    return found, [str(label) for label in range(len(shares))], []
+
+
 def _read(where: str, split: str, labels: np.ndarray) -> _Labels:
     """Return one split's labels; of one-hot rows, the column."""
     what = f"{where}: {split} labels"

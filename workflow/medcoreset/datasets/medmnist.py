@@ -1,4 +1,4 @@
-"""The single-label two-dimensional MedMNIST sets, in their official files."""
+"""The MedMNIST sets, of images and of volumes, in their official files."""
 
 from pathlib import Path
 

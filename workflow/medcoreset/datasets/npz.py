@@ -13,11 +13,14 @@ from medcoreset.reading import npz_headers, read_npz
 WHAT = "a readable .npz file"
 
 
-def read(name: str, path: str | Path, info: dict[str, Any] | None = None) -> Dataset:
+def read(
+    name: str, path: str | Path, info: dict[str, Any] | None = None, *, multilabel: bool = False
+) -> Dataset:
     """Return the dataset in the `.npz` file `path`.
 
-    Images are uint8 (N, H, H), (N, H, H, 1) or (N, H, H, 3). Labels are in any form that
-    `labels.classes` reads, or with `class_names` in `info`, the numbers of those classes. `val` may
+    Images are uint8 (N, H, H), (N, H, H, 1) or (N, H, H, 3), or volumes (N, H, H, H). Labels are in any form that
+    `labels.classes` reads, or with `class_names` in `info`, the numbers of those classes; with
+    `multilabel` rows (N, L) of 0 and 1, several labels per image. `val` may
     be absent or empty. Pickled objects are refused. Raises UserError, naming the file, if it is
     missing, broken, or laid out otherwise.
     """
@@ -27,7 +30,7 @@ def read(name: str, path: str | Path, info: dict[str, Any] | None = None) -> Dat
     if "class_names" in info:
         arrays = read_npz(path, WHAT, *(f"{split}_labels" for split in splits))
     else:
-        found, info["class_names"], info["notes"] = read_labels(name, path)
+        found, info["class_names"], info["notes"] = read_labels(name, path, multilabel=multilabel)
         arrays = {f"{split}_labels": labels for split, labels in found.items()}
     for split in splits:
         (images,) = read_npz(path, WHAT, f"{split}_images").values()
@@ -39,12 +42,18 @@ def read(name: str, path: str | Path, info: dict[str, Any] | None = None) -> Dat
     return dataset
 
 
-def read_labels(name: str, path: str | Path) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
-    """Return the labels of each split that has any, as `labels.classes` does; no image is read."""
+def read_labels(
+    name: str, path: str | Path, *, multilabel: bool = False
+) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """Return the labels of each split that has any, as `labels.classes` does; no image is read.
+
+    With `multilabel` as `labels.rows` does.
+    """
     where = f"dataset {name}: {path}"
     splits = _given(where, path)
     arrays = read_npz(path, WHAT, *(f"{split}_labels" for split in splits))
-    return label_forms.classes(where, {split: arrays[f"{split}_labels"] for split in splits})
+    read_as = label_forms.rows if multilabel else label_forms.classes
+    return read_as(where, {split: arrays[f"{split}_labels"] for split in splits})
 
 
 def _given(where: str, path: str | Path) -> list[str]:
@@ -72,8 +81,8 @@ def _given(where: str, path: str | Path) -> list[str]:
             continue
         if dtype != np.uint8:
             raise UserError(
-                f"{where}: {split}_images is {dtype} {shape}, not uint8 (N, size, size) or "
-                f"(N, size, size, 3): {_advice(dtype)}"
+                f"{where}: {split}_images is {dtype} {shape}, not uint8 (N, size, size), "
+                f"(N, size, size, 3) or (N, size, size, size): {_advice(dtype)}"
             )
         if counts["images"] != counts["labels"]:
             of_labels = counts["labels"][0] if counts["labels"] else "no"

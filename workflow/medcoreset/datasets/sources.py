@@ -22,7 +22,7 @@ from medcoreset.datasets import (
     tinyimagenet,
     vision,
 )
-from medcoreset.datasets.canonical import SPLITS, Dataset, Images
+from medcoreset.datasets.canonical import SPLITS, Dataset
 from medcoreset.datasets.catalog import (
     DEFAULT_VAL,
     SOURCES,
@@ -65,16 +65,25 @@ def read(
             dataset = braintumor.read(identity.base, **places)
         case "imagenet":  # of which each file would have to be opened, to be told from others
             return conditions.applied(_finish(_imagenet(data_dir), identity), identity)
+        case unknown:
+            raise UserError(f"dataset {name}: its entry of the catalogue has no reader {unknown!r}")
     return conditions.applied(duplicates.handled(_finish(dataset, identity)), identity)
 
 
-def read_own(name: str, file: str | Path, *, policy: duplicates.Policy = "keep") -> Dataset:
+def read_own(
+    name: str,
+    file: str | Path,
+    *,
+    policy: duplicates.Policy = "keep",
+    multilabel: bool = False,
+) -> Dataset:
     """Return the user's own data in the `.npz` file `file`, under the identity `name`.
 
-    `policy` says what becomes of images that are there more than once, see `duplicates`.
+    `policy` says what becomes of images that are there more than once, see `duplicates`. With
+    `multilabel` an image has several labels.
     """
     identity = _own_identity(name, streamed=False)
-    return _own(npz.read(identity.base, file), identity, policy)
+    return _own(npz.read(identity.base, file, multilabel=multilabel), identity, policy)
 
 
 def read_own_folder(
@@ -126,6 +135,7 @@ def read_stand_in(
     root: str | Path | None = None,
     image_size: int | None = None,
     stream: bool = False,
+    multilabel: bool = False,
 ) -> Dataset:
     """Return a small stand-in for the dataset of the identity `name`, of at least `samples` images.
 
@@ -134,7 +144,8 @@ def read_stand_in(
     """
     if file is not None:
         identity = _own_identity(name, streamed=False)
-        like = stand_in.Likeness.of_own(_finish(npz.read(identity.base, file), identity))
+        own = npz.read(identity.base, file, multilabel=multilabel)
+        like = stand_in.Likeness.of_own(_finish(own, identity))
     elif root is not None:
         identity = _own_identity(name, streamed=stream)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
@@ -194,7 +205,10 @@ def _own(
 
 
 def _decoded(dataset: Dataset) -> Dataset:
-    return replace(dataset, **{f"{split}_images": dataset.images(split)[:] for split in SPLITS})
+    if isinstance(dataset.train_images, np.ndarray):
+        return dataset
+    images = {f"{split}_images": dataset.images(split)[:] for split in SPLITS}
+    return replace(dataset, **images, train_files=dataset.train_images.paths)
 
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:
@@ -221,9 +235,11 @@ def _finish(dataset: Dataset, identity: Identity) -> Dataset:
         parts["train"] = parts["train"][kept]
     if len(parts["train"]) == len(dataset.train_labels):
         return replace(dataset, name=identity.name)
-    images = {f"{split}_images": _take(dataset.train_images, part) for split, part in parts.items()}
-    labels = {f"{split}_labels": dataset.train_labels[part] for split, part in parts.items()}
-    return replace(dataset, name=identity.name, **images, **labels)
+    made = dataset.train_at(parts["train"])
+    if "val" in parts:
+        made["val_images"] = canonical.take(dataset.train_images, parts["val"])
+        made["val_labels"] = dataset.train_labels[parts["val"]]
+    return replace(dataset, name=identity.name, **made)
 
 
 def _to_be_decoded(dataset: Dataset, identity: Identity) -> Dataset:
@@ -231,7 +247,3 @@ def _to_be_decoded(dataset: Dataset, identity: Identity) -> Dataset:
     if identity.decoded:
         dataset.info["decoded"] = True
     return dataset
-
-
-def _take(images: Images, indices: np.ndarray) -> Images:
-    return images[indices] if isinstance(images, np.ndarray) else images.subset(indices)

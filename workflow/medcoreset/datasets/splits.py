@@ -11,7 +11,7 @@ SPLIT_SEED = 0
 def hold_out(labels: np.ndarray, fraction: float, *, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted indices that stay and those held out, `fraction` of each class.
 
-    `labels`: (N,) integers; `name` is for error messages. Raises UserError if there are too few
+    `labels`: (N,) integers, or (N, L) with several labels per sample, which are not stratified; `name` is for error messages. Raises UserError if there are too few
     samples to be split by class; a fraction of 0 holds nothing out.
     """
     count = max(1, round(fraction * len(labels))) if fraction else 0
@@ -30,11 +30,12 @@ def subset(labels: np.ndarray, count: int, *, name: str) -> np.ndarray:
 def _stratified(labels: np.ndarray, count: int, *, name: str) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
+    by = labels if labels.ndim == 1 else None
     if count == 0:
         return np.arange(len(labels)), np.arange(0)
     try:
         rest, taken = train_test_split(
-            np.arange(len(labels)), test_size=count, stratify=labels, random_state=SPLIT_SEED
+            np.arange(len(labels)), test_size=count, stratify=by, random_state=SPLIT_SEED
         )
     except ValueError as error:
         raise UserError(f"dataset {name}: cannot split by class: {error}") from error

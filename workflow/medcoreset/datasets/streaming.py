@@ -4,12 +4,13 @@ For sets that do not fit in memory, such as ImageNet. A dataset then holds `Imag
 otherwise holds arrays; `load_batches` serves both, and is all that a training loop needs to know.
 """
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from PIL import Image
@@ -17,9 +18,16 @@ from PIL import Image
 from medcoreset.datasets import pictures
 from medcoreset.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Crop = Literal["center", "random"]
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""
+
+SHARED = Path("/dev/shm")
+AHEAD = 3
+"""Batches of each worker that wait, with the one that is in use."""
 
 
 class ImagesOnDisk(ABC):
@@ -148,38 +156,56 @@ def load_batches(
         return
     from torch.utils.data import DataLoader
 
+    largest = max(map(len, batches), default=0) * int(np.prod(images.shape[1:]))
     loader = DataLoader(
         _Reader(images, seed if crop == "random" else None),
-        sampler=batches,
-        batch_size=None,
+        batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_unchanged,
+        collate_fn=_shared if workers and _can_share(largest * workers) else _stacked,
     )
     for found in loader:
         if isinstance(found, UserError):
             raise found
-        yield found
+        yield np.asarray(found)
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """What a worker does: a batch of indices becomes an array of images."""
+    """What a worker does: an index becomes an image."""
 
     images: ImagesOnDisk
     seed: int | None
 
-    def __getitem__(self, batch: np.ndarray) -> np.ndarray | UserError:
+    def __getitem__(self, index: np.integer) -> np.ndarray | UserError:
+        random = None if self.seed is None else np.random.default_rng([self.seed, index])
         try:
-            return np.stack([self.images.image(int(i), self._random(int(i))) for i in batch])
+            return self.images.image(int(index), random)
         except UserError as error:
             return error  # raised in a worker, it would come back wrapped in a traceback
 
-    def _random(self, index: int) -> np.random.Generator | None:
-        return None if self.seed is None else np.random.default_rng([self.seed, index])
+
+def _stacked(found: list[np.ndarray | UserError]) -> np.ndarray | UserError:
+    """Return the images as one array, or an error."""
+    return next((each for each in found if isinstance(each, UserError)), None) or np.stack(found)
 
 
-def _unchanged(batch: np.ndarray) -> np.ndarray:
-    return batch
+def _shared(found: list[np.ndarray | UserError]) -> "Tensor | UserError":
+    """Return the same in shared memory: through a pipe it takes longer than random crops to make."""
+    import torch
+
+    batch = _stacked(found)
+    return batch if isinstance(batch, UserError) else torch.from_numpy(batch).share_memory_()
+
+
+def _can_share(batches: int) -> bool:
+    """Return whether shared memory holds batches of so many bytes, those waiting, and as much again.
+
+    In containers it often does not (64 MB), and a worker that finds it full is killed.
+    """
+    try:
+        return shutil.disk_usage(SHARED).free > 2 * AHEAD * batches
+    except OSError:  # no Linux
+        return False
 
 
 def center_box(size: tuple[int, int], share: float) -> Box:

@@ -14,7 +14,8 @@ def summary(dataset: Dataset) -> str:
     Notes, `dataset.info["notes"]`, say what was not read, or was read otherwise than it could be.
     """
     counted = ", ".join(f"{split} {_counts(dataset, split)}" for split in SPLITS)
-    kind = f"{'colour' if dataset.channels == 3 else 'grey'}, {dataset.image_size} pixels"
+    colour = "colour" if dataset.channels == 3 else "grey"
+    kind = f"{colour}{', volumes' * (dataset.dimensions == 3)}, {dataset.image_size} pixels"
     parts = [f"{dataset.name}: {counted}", kind, *dataset.info.get("notes", [])]
     if dataset.info.get("verified") is False:
         parts.append("unverified, for no checksums of its unpacked files are on record")
@@ -23,10 +24,11 @@ def summary(dataset: Dataset) -> str:
 
 def _counts(dataset: Dataset, split: str) -> str:
     labels = dataset.labels(split)
-    counts = np.bincount(labels, minlength=dataset.classes)
+    counts = labels.sum(0) if dataset.multilabel else np.bincount(labels, minlength=dataset.classes)
     if len(labels) == 0:
         return "0"
     if dataset.classes > FEW:
-        return f"{len(labels)} ({dataset.classes} classes of {counts.min()} to {counts.max()})"
+        what = "labels, each" if dataset.multilabel else "classes"
+        return f"{len(labels)} ({dataset.classes} {what} of {counts.min()} to {counts.max()})"
     names = dataset.info["class_names"]
     return f"{len(labels)} ({', '.join(f'{n} {c}' for n, c in zip(names, counts, strict=True))})"

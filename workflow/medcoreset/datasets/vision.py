@@ -1,4 +1,6 @@
-"""The classical sets that torchvision reads: CIFAR-10/100, SVHN, MNIST, QMNIST, FashionMNIST.
+"""The classical sets that torchvision reads: CIFAR-10/100, SVHN, and those in the files of MNIST.
+
+Every set of the latter kind is an entry of the catalogue, and nothing here.
 
 Files are laid out as torchvision lays them out. The archives come through the pipeline's own
 downloader, which resumes and retries; torchvision unpacks and reads them.
@@ -106,15 +108,10 @@ def _read_linked(name: str, files: dict[str, Path], where: Path, *, download: bo
 def _class(name: str) -> Any:
     from torchvision import datasets
 
-    classes = (
-        datasets.CIFAR10,
-        datasets.CIFAR100,
-        datasets.SVHN,
-        datasets.MNIST,
-        datasets.QMNIST,
-        datasets.FashionMNIST,
-    )
-    return next(each for each in classes if each.__name__.lower() == name)
+    classes = {each.lower(): getattr(datasets, each) for each in datasets.__all__}
+    if name not in classes:
+        raise UserError(f"dataset {name}: torchvision has no such set")
+    return classes[name]
 
 
 def _archives(name: str) -> list[Archive]:

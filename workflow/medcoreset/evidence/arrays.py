@@ -1,7 +1,7 @@
 """The arrays that evidence may hold, and which of them can be made from others."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 LARGEST = 2.0**128 - 2.0**104
@@ -15,12 +15,15 @@ class Array(NamedTuple):
     samples, P preselected samples, R models, Q queries, S private samples, B models of
     random subsets; a symbol stands for one size throughout a piece of evidence. `kind` is one of
 
-    - integer, boolean (0 or 1);
+    - integer, boolean (0 or 1), identifier (an integer or text, of which nothing is computed);
     - real, and statistic, which rounding may take a little beyond its bounds;
     - logit, a real of whose rows not all are probabilities;
     - probability, log_probability, of which rows are distributions.
 
     No value is below `low` or above `high`, which may depend on C; integers have `checks.indices`.
+
+    Labels (N, C) of 0 and 1 are several per sample, and the probabilities of a sample then one for each
+    of C labels, which do not add up to 1.
     """
 
     shape: tuple[str, ...]
@@ -31,7 +34,7 @@ class Array(NamedTuple):
 
 
 ARRAYS = {
-    "labels": Array(("N",), "integer", "class of each sample, 0 … C−1"),
+    "labels": Array(("N",), "integer", "class of each sample, 0 … C−1, or several labels (N, C)"),
     "probs": Array(("T", "N", "C"), "probability", "softmax outputs during training", 0, 1),
     "log_probs": Array(("T", "N", "C"), "log_probability", "their logarithms", -math.inf, 0),
     "seen": Array(("T", "N"), "boolean", "whether the epoch recorded the sample", 0, 1),
@@ -76,7 +79,25 @@ ARRAYS = {
         ("T", "V"), "statistic", "p_y of the validation samples after each epoch", 0, 1
     ),
     "preselected": Array(("P",), "integer", "indices that are in the coreset from the start"),
+    "sample_ids": Array(
+        ("N",), "identifier", "what you call each sample, to have it in the coreset"
+    ),
+    "members": Array(
+        ("N",), "boolean", "whether the scoring model was trained on the sample", 0, 1
+    ),
+    "irreducible_losses": Array(
+        ("N",), "real", "cross-entropy under a model that was not trained on the sample", 0
+    ),
 }
+
+LABELS = ("labels", "val_labels")
+"""Arrays with a class of each sample, or with rows of several labels."""
+
+HIGHEST_OF_LABELS: dict[str, Callable[[int], float]] = {
+    "error_norm": math.sqrt,
+    "entropy": lambda labels: labels * math.log(2),
+}
+"""Arrays that may have greater values where there are several labels per sample: how great of so many."""
 
 _PROBABILITIES = (("probs", "labels"), ("log_probs", "labels"))
 
@@ -103,8 +124,32 @@ GIVEN = (
     *("query_features", "query_probs", "query_labels"),
     *("private_features", "private_probs", "private_labels"),
     *("subset_members", "subset_correct", "val_target_prob"),
+    "sample_ids",
 )
 """Arrays that no stage of the workflow makes: they are the user's own, for `medcoreset select`."""
+
+
+def of_classes(name: str) -> bool:
+    """Whether an array tells classes apart, so that it says something else of several labels per sample.
+
+    Statistics of the training dynamics, features and gradients are defined there all the same.
+    """
+    array = ARRAYS[name]
+    return (
+        "C" in array.shape
+        or name.endswith("labels")
+        or name in ("perturbations", "val_target_prob")
+    )
+
+
+OUTPUTS = ("labels", "logits", "features", "val_labels", "val_probs", "val_features")
+"""Arrays that one network gives as it is: what it makes of the training and validation samples."""
+
+
+def follows(name: str, given: Container[str]) -> bool:
+    """Whether an array is among those `given`, or can be made from them."""
+    ways = RECIPES.get(name, ())
+    return name in given or any(all(follows(part, given) for part in way) for way in ways)
 
 
 def per_epoch(name: str) -> bool:

@@ -1,11 +1,11 @@
 """What evidence must be like. Each check raises a UserError that names the array and what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import ARRAYS, LARGEST
+from medcoreset.evidence.arrays import ARRAYS, HIGHEST_OF_LABELS, LABELS, LARGEST
 
 # float16 probabilities of a thousand classes add up to 1 within this.
 TOLERANCE = 0.02
@@ -28,12 +28,21 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     Also checks the number of dimensions and the kind of the data types.
     """
     found: dict[str, tuple[int, str]] = {}
+    several = "labels" in arrays and are_rows(arrays["labels"])
     for name in sorted(arrays, key=list(ARRAYS).index):
         array, shape = arrays[name], ARRAYS[name].shape
+        if several and name in LABELS:
+            shape = (*shape, "C")
+        if several and name == "log_probs":
+            raise UserError(
+                f"{source}: log_probs are of classes; with several labels per sample save probs, the "
+                "probability of each label"
+            )
         _check_type(source, name, array, ARRAYS[name].kind)
         if array.ndim != len(shape):
+            hint = "; several labels per sample are rows of 0 and 1" * (name in LABELS)
             raise UserError(
-                f"{source}: {name} has shape {array.shape}, but it is to be ({', '.join(shape)})"
+                f"{source}: {name} has shape {array.shape}, but it is to be ({', '.join(shape)}){hint}"
             )
         for symbol, size in zip(shape, array.shape, strict=True):
             first, where = found.setdefault(symbol, (size, name))
@@ -51,10 +60,19 @@ def sizes(source: str, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     return {symbol: size for symbol, (size, _) in found.items()}
 
 
+def are_rows(labels: np.ndarray) -> bool:
+    """Whether labels are several per sample: rows (N, C) of 0 and 1, not each with one 1, as one-hot rows."""
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "biu":
+        return False
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) != 1).any())
+
+
 def _check_type(source: str, name: str, array: np.ndarray, kind: str) -> None:
-    allowed = {"integer": "iu", "boolean": "biu"}.get(kind, "fiu")
+    allowed = {"integer": "iu", "boolean": "biu", "identifier": "iuU"}.get(kind, "fiu")
     if array.dtype.kind not in allowed:
-        wanted = kind if kind in ("integer", "boolean") else "real numbers"
+        wanted = {"integer": kind, "boolean": kind, "identifier": "integer or text"}.get(
+            kind, "real numbers"
+        )
         raise UserError(
             f"{source}: {name} has the data type {array.dtype}, but it is to be {wanted}"
         )
@@ -71,6 +89,9 @@ def indices(source: str, arrays: Mapping[str, np.ndarray], size: Mapping[str, in
     ):
         if name not in arrays or not arrays[name].size:
             continue
+        if arrays[name].ndim == 2:
+            _check_rows(source, name, arrays[name])
+            continue
         array, limit = arrays[name], size.get(symbol, CLASSES if symbol == "C" else None)
         wrong = array < 0 if limit is None else (array < 0) | (array >= limit)
         if wrong.any():
@@ -85,6 +106,17 @@ def indices(source: str, arrays: Mapping[str, np.ndarray], size: Mapping[str, in
             raise UserError(f"{source}: preselected names a sample twice")
 
 
+def _check_rows(source: str, name: str, array: np.ndarray) -> None:
+    """Check that several labels per sample, (N, C), are 0 or 1 each."""
+    wrong = (array != 0) & (array != 1)
+    if wrong.any():
+        place = np.unravel_index(wrong.argmax(), wrong.shape)
+        where = ", ".join(str(i) for i in place)
+        raise UserError(
+            f"{source}: {name}[{where}] is {array[place]}: of several labels per sample each is 0 or 1"
+        )
+
+
 def values(
     source: str,
     name: str,
@@ -93,28 +125,35 @@ def values(
     at: Place = (),
     seen: np.ndarray | None = None,
     classes: int | None = None,
+    multilabel: bool = False,
 ) -> None:
     """Raise a UserError unless the values of a block of an array are what the array holds.
 
     `block` lies `at` a place of the array, axis by axis (left out: from 0 on), and has whole rows of
     distributions. Where `seen`, of the block's first axes, is false, values do not matter. `classes`
-    is C, if it is known.
+    is C, if it is known. With `multilabel` probabilities are of labels, each from 0 to 1.
     """
     kind = ARRAYS[name].kind
-    if kind == "integer" or block.dtype == bool or not block.size:
+    if kind in ("integer", "identifier") or block.dtype == bool or not block.size:
         return
-    if kind in ("probability", "log_probability"):
+    if kind in ("probability", "log_probability") and not multilabel:
         with np.errstate(over="ignore"):
             p = block.astype(np.float32, copy=False)
             p = np.exp(p) if kind == "log_probability" else p
         distributions(source, name, block, p, at=at, seen=seen)
         return
-    low, high = bounds(name, classes)
+    low, high = bounds(name, classes, multilabel)
     # Both reductions are NaN if a value is.
     if not (float(block.min()) >= low and float(block.max()) <= high):
         numbers = block.astype(np.float64)
-        _refuse(source, name, block, ~((numbers >= low) & (numbers <= high)), at, seen)
-    if kind == "logit" and _unlike(block.astype(np.float32, copy=False)) is None:
+        wrong = ~((numbers >= low) & (numbers <= high))
+        if seen is not None:
+            seen = seen.reshape(*seen.shape, *[1] * (block.ndim - seen.ndim))
+        highest = ARRAYS[name].high
+        if multilabel and name in HIGHEST_OF_LABELS and classes is not None:
+            highest = HIGHEST_OF_LABELS[name](classes)
+        _refuse(source, name, block, wrong, at, seen, highest)
+    if kind == "logit" and not multilabel and _unlike(block.astype(np.float32, copy=False)) is None:
         raise UserError(
             f"{source}: all rows of {name} are from 0 to 1 and add up to 1: these look like "
             "probabilities, to be saved as final_probs"
@@ -140,12 +179,14 @@ def distributions(
         _refuse(source, name, block, wrong, at, seen)
 
 
-def bounds(name: str, classes: int | None = None) -> tuple[float, float]:
+def bounds(name: str, classes: int | None = None, multilabel: bool = False) -> tuple[float, float]:
     """Return the least and the greatest value that an array may have; C may be unknown."""
     _, kind, _, low, high = ARRAYS[name]
+    if multilabel:
+        high = HIGHEST_OF_LABELS.get(name, high)
     if callable(high):
         high = np.inf if classes is None else high(classes)
-    slack = TOLERANCE if kind == "statistic" else 0.0
+    slack = TOLERANCE if kind in ("statistic", "probability") else 0.0
     return low - slack, high + slack
 
 
@@ -173,6 +214,7 @@ def _refuse(
     wrong: np.ndarray,
     at: Place,
     seen: np.ndarray | None,
+    highest: float | Callable[[int], float] | None = None,
 ) -> None:
     """Raise a UserError that names the first of the `wrong` values or rows that were seen."""
     if seen is not None:
@@ -189,7 +231,7 @@ def _refuse(
     elif wrong.ndim < block.ndim:
         reason = _odd_rows(name, np.asarray(block[wrong][:SAMPLE], dtype=np.float64))
     else:
-        reason = f"is {values:g}, but {ARRAYS[name].meaning} is {_allowed(name)}"
+        reason = f"is {values:g}, but {ARRAYS[name].meaning} is {_allowed(name, highest)}"
     raise UserError(f"{source}: {name}[{where}] {reason}")
 
 
@@ -199,8 +241,9 @@ def _number(at: Place, axis: int, i: int) -> int:
     return (part.start or 0) + i if isinstance(part, slice) else int(part[i])
 
 
-def _allowed(name: str) -> str:
-    _, kind, _, low, high = ARRAYS[name]
+def _allowed(name: str, high: float | Callable[[int], float] | None) -> str:
+    _, kind, _, low, usual = ARRAYS[name]
+    high = usual if high is None else high
     if kind == "boolean":
         return "0 or 1"
     if callable(high):

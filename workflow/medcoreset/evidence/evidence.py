@@ -11,8 +11,8 @@ import numpy as np
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import checks
 from medcoreset.evidence.alignment import ENOUGH, by_chance
-from medcoreset.evidence.arrays import ARRAYS, RECIPES
-from medcoreset.evidence.statistics import STATISTICS, softmax
+from medcoreset.evidence.arrays import ARRAYS, RECIPES, follows
+from medcoreset.evidence.statistics import STATISTICS, sigmoid, softmax
 from medcoreset.provenance import check_file, sealed_files
 from medcoreset.reading import file_of, map_npy, open_npz
 
@@ -125,6 +125,11 @@ class Evidence:
         return int(self._arrays["labels"].max()) + 1
 
     @property
+    def multilabel(self) -> bool:
+        """Whether there are several labels per sample: rows (C,) of 0 and 1."""
+        return "labels" in self._arrays and self._arrays["labels"].ndim == 2
+
+    @property
     def epochs(self) -> int:
         """Return T, the number of epochs of the training dynamics."""
         if "T" not in self._sizes:
@@ -160,9 +165,7 @@ class Evidence:
 
     def has(self, name: str) -> bool:
         """Return whether the array is there, or follows from what is there."""
-        return name in self._arrays or any(
-            all(map(self.has, ingredients)) for ingredients in RECIPES.get(name, ())
-        )
+        return follows(name, self._arrays)
 
     def require(self, *names: str) -> None:
         """Raise a UserError that names the first array which is not there and does not follow."""
@@ -188,7 +191,7 @@ class Evidence:
                 self._checked.add(name)
             return array.astype(np.int64) if name == "labels" else array
         if name == "final_probs" and "logits" in self._arrays:
-            return softmax(self["logits"])
+            return (sigmoid if self.multilabel else softmax)(self["logits"])
         raise self._lacks(name)
 
     def tensor(self, name: str) -> "Tensor":
@@ -284,7 +287,9 @@ class Evidence:
         with np.errstate(over="ignore", invalid="ignore"):
             values = block.astype(np.float32)
             p = np.exp(values) if logarithms and not (checked and of_logits) else values
-            if not checked:
+            if not checked and self.multilabel:
+                self._check(source, block, place, seen)
+            elif not checked:
                 checks.distributions(self.name, source, block, p, at=place, seen=seen)
             if statistic == "probs":
                 return p
@@ -295,7 +300,7 @@ class Evidence:
         """Tell the user, once, if predictions look like those of other samples."""
         derived = statistic not in self._arrays
         told = derived and "labels" in self._arrays
-        if self._asked or not told or self._rows is not None or self.epochs < 2:
+        if self._asked or not told or self._rows is not None or self.epochs < 2 or self.multilabel:
             return
         self._asked, source = True, self._source(statistic)
         seen = self._seen((slice(self.epochs - 1, None), slice(None)))
@@ -344,8 +349,8 @@ class Evidence:
     def _check(
         self, name: str, block: np.ndarray, place: checks.Place, seen: np.ndarray | None = None
     ) -> None:
-        classes = self._sizes.get("C")
-        checks.values(self.name, name, block, at=place, seen=seen, classes=classes)
+        about = {"classes": self._sizes.get("C"), "multilabel": self.multilabel}
+        checks.values(self.name, name, block, at=place, seen=seen, **about)
 
     def _array(self, name: str) -> np.ndarray:
         """Return an array, the first time if its file is as it was written, else raise UserError."""

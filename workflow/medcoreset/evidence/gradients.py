@@ -20,7 +20,8 @@ class Gradients:
     The gradient of a sample's cross-entropy (the loss summed over samples, not averaged) with
     respect to the biases and weights of the last layer is (p − y) ⊗ [1, h], so that `left` (N, C)
     is p − y and `right` (N, 1 + D) is [1, h]. ⟨g_i, g_j⟩ = ⟨left_i, left_j⟩·⟨right_i, right_j⟩
-    takes C + D multiplications in place of C·D. Any other gradients (N, G) are `right` with
+    takes C + D multiplications in place of C·D. Of several labels per sample, p are sigmoids, and the
+    loss is the sum of the labels' binary cross-entropies. Any other gradients (N, G) are `right` with
     `left` = 1. A sum of gradients is a matrix (C, 1 + D). All are float64.
     """
 
@@ -39,7 +40,10 @@ class Gradients:
     def of_last_layer(cls, evidence: Evidence) -> Self:
         """Return the gradients from `features`, `final_probs` and `labels`."""
         left = evidence.tensor("final_probs")
-        left[np.arange(len(left)), evidence["labels"]] -= 1
+        if evidence.multilabel:
+            left -= evidence.tensor("labels")
+        else:
+            left[np.arange(len(left)), evidence["labels"]] -= 1
         return cls(left, with_bias(evidence.tensor("features")))
 
     def __len__(self) -> int:

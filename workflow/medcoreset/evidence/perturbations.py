@@ -30,7 +30,7 @@ def deepfool(network: nn.Module, images: Tensor, max_iterations: int) -> Tensor:
     """Return the smallest perturbation of each image that changes its prediction (Algorithm 2).
 
     Each step goes to the nearest boundary of the network linearised at the current point. Images
-    are (B, channels, H, W), and so is the result. An image that is not over a boundary after
+    are (B, channels[, D], H, W), and so is the result. An image that is not over a boundary after
     `max_iterations` keeps what it has; one whose logits do not change with it in any direction gets
     infinite entries, since no boundary can be found.
     """
@@ -68,6 +68,7 @@ def _step(network: nn.Module, images: Tensor, predicted: Tensor) -> Tensor:
             length = torch.where((squared > 0) & (predicted != k), gap / squared.sqrt(), torch.inf)
             nearer = length < best
             best = torch.where(nearer, length, best)
-            candidate = (gap / squared)[:, None, None, None] * slope
-            step = torch.where(nearer[:, None, None, None], candidate, step)
+            each = (-1, *(1,) * (images.ndim - 1))
+            candidate = (gap / squared).view(each) * slope
+            step = torch.where(nearer.view(each), candidate, step)
     return step

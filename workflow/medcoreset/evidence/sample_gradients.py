@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from medcoreset import objective
 from medcoreset.evidence.surrogate import Surrogate
 
 # Gradients of a block of samples, in memory at a time; and samples in a block at most, since a
@@ -15,7 +15,7 @@ BLOCK = 256
 
 
 def all_layers(surrogate: Surrogate) -> Tensor:
-    """Return ‖∇ℓ‖₂ of each training sample's cross-entropy ℓ, float32 (N,) on the CPU.
+    """Return ‖∇ℓ‖₂ of each training sample's loss ℓ (`objective.losses`), float32 (N,) on the CPU.
 
     The gradient is with respect to all parameters, in evaluation mode, so that no sample's depends
     on others.
@@ -36,7 +36,7 @@ def _norms(surrogate: Surrogate, indices: Tensor) -> Tensor:
 
     def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         logits = functional_call(network, (parameters, buffers), (image[None],))
-        return cross_entropy(logits, label[None])
+        return objective.losses(logits, label[None])[0]
 
     def norm(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         gradients = grad(loss)(parameters, image, label)

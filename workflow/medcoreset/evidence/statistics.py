@@ -1,6 +1,8 @@
 """The per-epoch statistics of the training dynamics, from softmax probabilities.
 
 Each takes probabilities p (K, B, C) of K epochs and B samples, and labels (B,); it returns (K, B).
+Labels (B, C) of 0 and 1 are several per sample, and p the probability of each: rows of them are the
+classes then (the label powerset), of a probability that is the product of those of the labels.
 """
 
 from collections.abc import Callable
@@ -10,13 +12,18 @@ import numpy as np
 
 def error_norm(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return ‖p − y‖₂, the norm of the error vector (EVA, Eq. 3)."""
-    residual = p.copy()
-    residual[:, np.arange(len(labels)), labels] -= 1
+    if labels.ndim == 2:
+        residual = p - labels.astype(p.dtype)
+    else:
+        residual = p.copy()
+        residual[:, np.arange(len(labels)), labels] -= 1
     return np.sqrt(np.einsum("kbc,kbc->kb", residual, residual))
 
 
 def margin(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return p_y − max over k ≠ y of p_k; of logits, Eq. 1 of AUM (Pleiss et al. 2020)."""
+    if labels.ndim == 2:
+        return _margin_of_labels(_of_given(p, labels))
     others = p.copy()
     others[:, np.arange(len(labels)), labels] = -np.inf
     return target_prob(p, labels) - others.max(axis=-1)
@@ -24,17 +31,41 @@ def margin(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def target_prob(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return p_y, the probability of the label."""
+    if labels.ndim == 2:
+        return _of_given(p, labels).prod(axis=-1)
     return p[:, np.arange(len(labels)), labels]
 
 
 def entropy(p: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
     """Return −Σ p ln p in nats, where 0 ln 0 = 0; p (…, C) → (…)."""
-    return -(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1)
+    found = p * np.log(np.where(p > 0, p, 1))
+    if labels is not None and labels.ndim == 2:
+        found = found + (1 - p) * np.log(np.where(p < 1, 1 - p, 1))
+    return -found.sum(axis=-1)
 
 
 def correct(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return whether the most probable class is the label; the first of equals is predicted."""
+    if labels.ndim == 2:
+        return ((p > 0.5) == labels.astype(bool)).all(axis=-1)
     return p.argmax(axis=-1) == labels
+
+
+def _of_given(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the probability of what is given for each label, (K, B, L)."""
+    return np.where(labels.astype(bool), p, 1 - p)
+
+
+def _margin_of_labels(q: np.ndarray) -> np.ndarray:
+    """Return the probability of the given row of labels, less that of the most probable other one.
+
+    `q` (K, B, L) are the probabilities of what is given. Where all are the more probable ones, the
+    other row differs in the least sure label, else it is that of all the more probable ones.
+    """
+    own, likeliest = q.prod(axis=-1), np.maximum(q, 1 - q).prod(axis=-1)
+    least = q.min(axis=-1)
+    second = own * (1 - least) / np.maximum(least, 0.5)
+    return own - np.where(least >= 0.5, second, likeliest)
 
 
 STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -45,6 +76,12 @@ STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "entropy": entropy,
     "correct": correct,
 }
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + e^−z) of logits z, float64."""
+    shrunk = np.exp(-np.abs(np.asarray(logits, dtype=np.float64)))
+    return np.where(np.asarray(logits) >= 0, 1, shrunk) / (1 + shrunk)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

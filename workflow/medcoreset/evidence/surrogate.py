@@ -7,7 +7,7 @@ import torch
 
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
-from medcoreset.networks.classifier import Classifier
+from medcoreset.networks.classifier import Classifier, layout_of
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_file
 from medcoreset.reading import file_of, read_json
@@ -43,11 +43,9 @@ def load(folder: Path, dataset: Dataset, device: torch.device) -> Surrogate:
         raise UserError(f"{folder} was trained on {run['dataset']}, not on this {dataset.name}")
     check_file(folder / "model.pt", sha256)
     data = resident(dataset, training, device)
-    network = build(
-        run["network"], channels=data.channels, classes=data.classes, image_size=data.image_size
-    )
+    network = build(run["network"], **data.shape)
     with file_of(folder / "model.pt", WHAT):
         state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
         network.load_state_dict(state)
     network.requires_grad_(False).eval()
-    return Surrogate(network.to(device=device, memory_format=torch.channels_last), data.train)
+    return Surrogate(network.to(device=device, memory_format=layout_of(network)), data.train)

@@ -8,6 +8,8 @@ from medcoreset.analysis.tables import Block, blocks, percent
 from medcoreset.figures import style
 from medcoreset.plan import Plan
 
+NEEDS = ("table",)
+
 SPREAD = 0.6
 """Height that the networks of one method share, of the distance between two methods."""
 

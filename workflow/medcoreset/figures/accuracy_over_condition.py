@@ -15,6 +15,8 @@ from medcoreset.errors import UserError
 from medcoreset.figures import panels, style
 from medcoreset.plan import FULL, Plan
 
+NEEDS = ("table",)
+
 AXES = {
     "noise": ("wrong training labels (%)", "accuracy"),
     "asymmetric": ("wrong training labels, of the next class (%)", "accuracy"),

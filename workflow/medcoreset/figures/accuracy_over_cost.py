@@ -9,6 +9,8 @@ from medcoreset.analysis.tables import Block
 from medcoreset.figures import panels, style
 from medcoreset.plan import FULL, Plan
 
+NEEDS = ("table", "numbers", "runs")
+
 numbers = costs
 
 

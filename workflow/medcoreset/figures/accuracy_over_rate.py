@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 from medcoreset.figures import panels
 from medcoreset.plan import FULL, Plan
 
+NEEDS = ("table",)
+
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw every method's mean accuracy in % with its single seeds, Random and the full set."""

@@ -9,6 +9,8 @@ from medcoreset.analysis.costs import costs
 from medcoreset.figures import style
 from medcoreset.plan import FULL, NO_SURROGATE, Plan
 
+NEEDS = ("numbers", "runs")
+
 STAGES = {
     "surrogate": ("surrogate", "#0072B2", "s"),
     "evidence": ("evidence from it", "#56B4E9", "D"),

@@ -9,6 +9,8 @@ from medcoreset.analysis.tables import Block, blocks
 from medcoreset.figures import style
 from medcoreset.plan import FULL, Plan
 
+NEEDS = ("table",)
+
 BLOCKS = 6
 """Fewer blocks than this are not ranked: Friedman's test is an approximation for many."""
 LINE = 0.13

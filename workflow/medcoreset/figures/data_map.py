@@ -20,6 +20,8 @@ from medcoreset.plan import FULL, NO_SURROGATE, Part, Plan, Reported
 from medcoreset.reading import read_json
 from medcoreset.selection.coreset import read_coreset
 
+NEEDS = ("sources", "runs")
+
 SHOWN = 2000
 """Samples of a panel, drawn by lot: more hide each other."""
 COLORS = "viridis"

@@ -13,6 +13,8 @@ from medcoreset.figures import parts, style
 from medcoreset.plan import Plan
 from medcoreset.reporting.metrics import detections
 
+NEEDS = ("numbers", "rankings")
+
 POINTS = 200
 """Recalls at which a curve is drawn."""
 CHARACTERS = 96

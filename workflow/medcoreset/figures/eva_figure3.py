@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 from medcoreset.figures import ablation
 from medcoreset.plan import Plan
 
+NEEDS = ("table",)
+ROWS = ("exp_single", "var_single", "exp_dual", "var_dual")
+
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw a row per dataset: (a)(c) one early window, (b)(d) two windows."""

@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 from medcoreset.figures import ablation
 from medcoreset.plan import Plan
 
+NEEDS = ("table",)
+ROWS = ("var_single", "var_dual", "exp_single", "exp_dual")
+
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:
     """Draw a row per dataset: (a)(c) variance, (b)(d) expectation."""

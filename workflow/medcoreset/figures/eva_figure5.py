@@ -13,6 +13,9 @@ from medcoreset.errors import UserError
 from medcoreset.figures import panels, style
 from medcoreset.plan import FULL, Plan
 
+NEEDS = ("table",)
+ROWS = (r"window_\d+(_\d+)?",)
+
 KEY = re.compile(r"window_(\d+)(?:_(\d+))?")
 SINGLE = 0
 """Stands for the late window of the rows that have none."""

@@ -15,6 +15,9 @@ from medcoreset.datasets.canonical import Dataset
 from medcoreset.figures import parts, pictures
 from medcoreset.plan import Part, Plan
 
+NEEDS = ("numbers", "sources")
+OF_CLASSES = True
+
 LARGEST = 64
 """Pixels; larger images are compared in this size."""
 MOST = 2000
@@ -104,7 +107,7 @@ def _pixels(dataset: Dataset) -> Rows:
 
     def rows(indices: np.ndarray) -> np.ndarray:
         images = dataset.train_images[indices]
-        if dataset.image_size > LARGEST:
+        if dataset.image_size > LARGEST and dataset.dimensions == 2:
             reduced = (
                 Image.fromarray(image).resize(size, Image.Resampling.BOX) for image in images
             )

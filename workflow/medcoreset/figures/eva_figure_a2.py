@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 from medcoreset.figures import panels
 from medcoreset.plan import Plan
 
+NEEDS = ("table",)
+ROWS = ("var_dual", "var_entire")
+
 COMPARED = ("var_dual", "var_entire")
 
 

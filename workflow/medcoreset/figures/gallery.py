@@ -10,6 +10,9 @@ from medcoreset.errors import UserError
 from medcoreset.figures import parts, pictures
 from medcoreset.plan import Part, Plan, Scores
 
+NEEDS = ("sources", "scores")
+OF_CLASSES = True
+
 
 def draw(plan: Plan) -> Figure:
     """Draw the training images of highest and lowest score, per class and method.

@@ -12,6 +12,8 @@ from medcoreset.errors import UserError
 from medcoreset.figures import panels, style
 from medcoreset.plan import FULL, Plan
 
+NEEDS = ("table",)
+
 CHARACTERS = 90
 """Of the titles of panels side by side."""
 

@@ -8,6 +8,8 @@ from medcoreset.errors import UserError
 from medcoreset.figures import parts, style
 from medcoreset.plan import Plan, Scores
 
+NEEDS = ("scores",)
+
 BINS = 40
 MOST_COLUMNS = 4
 

@@ -12,6 +12,8 @@ from medcoreset.evidence.evidence import Evidence
 from medcoreset.figures import parts, style
 from medcoreset.plan import Plan
 
+NEEDS = ("sources",)
+
 SAMPLES = 10
 SNAPSHOT = 10
 """Epochs that the snapshot methods look at (EL2N), the dashed box."""

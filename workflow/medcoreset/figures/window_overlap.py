@@ -11,6 +11,8 @@ from medcoreset.figures import parts, style
 from medcoreset.plan import Part, Plan
 from medcoreset.selection.budget import budget
 
+NEEDS = ("scores", "windows")
+
 RATE = 0.1
 
 

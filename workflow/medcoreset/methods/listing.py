@@ -1,6 +1,5 @@
-"""The list of methods that `medcoreset methods` and the README show."""
+"""The list of methods that `medcoreset methods` and the documentation show."""
 
-from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import RECIPES
 from medcoreset.methods.registry import METHODS, Method
 
@@ -12,14 +11,14 @@ def as_text() -> str:
 
 def as_markdown() -> str:
     """Return a Markdown table with one row per method."""
-    columns = ("method", "evidence", "cost", "reference", "where well-known public code departs")
+    columns = ("method", "evidence", "cost", "reference", "where well-known public code differs")
     rows = [columns, ("---",) * len(columns)]
     for name, method in sorted(METHODS.items()):
-        kept = f" ({method.keep} first)" if method.keep else ""
-        kept += " (anew in every epoch)" if method.dynamic else ""
+        about = f" ({method.keep} first)" if method.keep else ""
+        about += f" (anew in every {_turn(method)})" if method.dynamic else ""
         rows.append(
             (
-                f"`{name}`{kept}",
+                f"`{name}`{about}",
                 ", ".join(f"`{need}`" for need in method.needed()) or "–",
                 method.cost,
                 method.reference,
@@ -29,34 +28,30 @@ def as_markdown() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def in_document(text: str) -> str:
-    """Return `text` with the table between its markers replaced by the current one."""
-    before, opening, rest = text.partition("<!-- methods -->")
-    _, closing, after = rest.partition("<!-- /methods -->")
-    if not closing:
-        raise UserError("the document has no markers <!-- methods --> and <!-- /methods -->")
-    return f"{before}{opening}\n{as_markdown()}\n{closing}{after}"
-
-
 def _paragraph(method: Method) -> str:
     lines = [
         f"{method.name}: {method.summary}",
         f"  needs      {', '.join(map(_with_recipes, method.needed())) or 'nothing'}",
         *(f"  --set      {option}" for option in _options(method)),
-        f"  keeps      {_kept(method)}",
+        f"  keeps      {kept(method)}",
         f"  cost       {method.cost}",
         f"  reference  {method.reference}",
     ]
     if method.departs:
-        lines.append(f"  departs    {method.departs}")
+        lines.append(f"  differs    {method.departs}")
     return "\n".join(lines)
 
 
-def _kept(method: Method) -> str:
+def kept(method: Method) -> str:
+    """Say in words what a method keeps, and how its budget is shared."""
     if method.dynamic:
-        return "its own picks, others in every epoch of a training"
+        return f"its own picks, others in every {_turn(method)} of a training"
     picks = f"the {method.keep} scores" if method.keep else "its own picks"
     return f"{picks}; --balance {method.balance} by default"
+
+
+def _turn(method: Method) -> str:
+    return "step" if method.prioritize is not None else "epoch"
 
 
 def _with_recipes(need: str) -> str:

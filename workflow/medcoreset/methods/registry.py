@@ -1,4 +1,4 @@
-"""What a method is, and the five decorators that register one.
+"""What a method is, and the six decorators that register one.
 
 - `@ranking`: `score(evidence, *, options) -> scores (N,)`; the best-ranked are kept.
 - `@picking`: `pick(scores, count, rng, *, options) -> positions or Picks`; gives scores, mostly
@@ -9,6 +9,8 @@
   every epoch of a training, which so has to store the whole training set.
 - `@pruning`: `prune(losses (N,), share, rng, *, options) -> Picks`; likewise, but of as many samples
   as it likes. It selects no coreset.
+- `@prioritizing`: `prioritize(losses (n,), about, *, options) -> priorities (n,)`; is asked in every step
+  of a training which of more samples to train on. It selects no coreset either.
 
 No one that selects deals with class balance, ties, preselected samples or budgets: the driver in
 `selection/select.py` does, for all.
@@ -23,8 +25,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from medcoreset.errors import UserError
-from medcoreset.evidence.arrays import ARRAYS
-from medcoreset.options import Option, Unit, options_of, parse_all, taken_by
+from medcoreset.evidence.arrays import ARRAYS, OUTPUTS, follows, of_classes
+from medcoreset.options import Option, Range, Unit, options_of, parse_all, taken_by
 from medcoreset.producers.registry import PRODUCERS
 
 Balance = Literal["global", "class", "drop"]
@@ -32,6 +34,17 @@ Keep = Literal["highest", "lowest"]
 Needs = tuple[str, ...] | Callable[..., tuple[str, ...]]
 Streams = Callable[[int], np.random.Generator]
 """Random streams by number, each the same whenever it is asked for."""
+
+RESELECT = Option(
+    "reselect",
+    int,
+    None,
+    range=Range(1, unit="epochs"),
+    optional=True,
+    help="epochs of a training after which, again and again, it selects by the network as it is then; "
+    "none: a coreset, before",
+)
+"""The option of every method that looks at one network as it is, and at nothing of its training."""
 
 
 class Picks(NamedTuple):
@@ -65,23 +78,23 @@ class Registered(Sequence[str]):
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method: `score` alone, `score` with `pick` or `select`, `select` or `prune` alone.
+    """A registered method: `score` alone or with `pick` or `select`; `select`, `prune` or `prioritize` alone.
 
     `needs` names the arrays of evidence, or is a function of the options that returns their names. Those
     of another method that an option names, used at its defaults, need not be said again.
     `options` are the parameters of its functions, by name `scored_with` (of `score`) and `picked_with`
-    (of `pick`, `select` or `prune`), and those of the producers of the arrays; a parameter without a
+    (of `pick`, `select`, `prune` or `prioritize`), and those of the producers of the arrays; a parameter without a
     default is an option of a producer, which declares it.
     `weighted` says whether it gives weights, `drawn` whether its picks are drawn at random, so that
     the order of the samples and the seed decide more than ties and the first pick; `together` whether it
     selects from all classes at once, so that its `select` is given the budgets (C,) for a count where
-    the budget is per class. `dynamic` says whether it selects anew in every epoch of a training, so
-    that there is no coreset to store; what it selects by itself, unless it prunes, is the first
+    the budget is per class. `dynamic` says whether it selects anew in every epoch or step of a training, so
+    that there is no coreset to store; what it selects by itself, if it selects, is the first
     epoch's. `keep` says which
     end of the scores is kept first (None: `pick` decides), unless the option of that name, which
     every ranking method has, says otherwise. `departs` says where well-known public code computes
-    something else. `check_epochs(epochs, **options)`, if set, raises a UserError when the training
-    dynamics are too short for the options.
+    something else. `check_epochs(epochs, **options)` raises a UserError when the training dynamics are
+    too short for the options; without it no option whose unit is `epoch` or `epochs` may be larger.
     """
 
     name: str
@@ -105,12 +118,17 @@ class Method:
     pick: Callable[..., np.ndarray] | None = None
     select: Callable[..., Picks | np.ndarray] | None = None
     prune: Callable[..., Picks] | None = None
+    prioritize: Callable[..., Any] | None = None
     check_epochs: Callable[..., None] | None = None
 
     @property
     def selects(self) -> bool:
         """Whether the method selects coresets."""
-        return self.prune is None
+        return self.prune is None and self.prioritize is None
+
+    def selects_anew(self, options: Mapping[str, Any]) -> bool:
+        """Whether it selects while a network trains, with these options, so that there is no coreset."""
+        return self.dynamic or options.get(RESELECT.name) is not None
 
     @property
     def ranks(self) -> bool:
@@ -129,6 +147,16 @@ class Method:
         others = [other.needed() for other in self.others(options).values()]
         return tuple(dict.fromkeys(array for arrays in (needs, *others) for array in arrays))
 
+    def check_labels(self, options: Mapping[str, Any]) -> None:
+        """Raise a UserError if the method, with these options, is not defined for several labels per sample.
+
+        It is unless it looks at classes: at the label as one, or at probabilities that add up to 1.
+        """
+        if seen := [name for name in self.needed(options) if of_classes(name)]:
+            raise UserError(
+                f"{self.name} looks at classes ({seen[0]}), and there are several labels per sample"
+            )
+
     def others(self, options: Mapping[str, Any]) -> dict[str, "Method"]:
         """Return the methods that options name, each by the name of its option."""
         return {
@@ -141,6 +169,14 @@ class Method:
         """Raise a UserError if training dynamics of so many epochs are too short for the options."""
         if self.check_epochs:
             self.check_epochs(epochs, **self.passed(options))
+        else:
+            for name, value in (
+                self.of_unit("epoch", options) | self.of_unit("epochs", options)
+            ).items():
+                if value > epochs:
+                    raise UserError(
+                        f"{self.name}: {name} is {value}, but the training dynamics have {epochs} epochs"
+                    )
         for name, other in self.others(options).items():
             try:
                 other.check_dynamics(epochs, other.defaults())
@@ -154,21 +190,37 @@ class Method:
     def parse_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options, those in `given` parsed and the others at their defaults.
 
-        Raises UserError for an unknown option or a value that is not allowed.
+        Raises UserError for an unknown option or a value that is not allowed, and for `reselect` where
+        a network that is still trained does not give what the method looks at.
         """
-        return parse_all(self.name, self.options, given)
+        asked = given.get(RESELECT.name) not in (None, "none")
+        if asked and RESELECT.name not in self.options:
+            raise UserError(f"{self.name}: reselect is of no use: it {self._never_reselects()}")
+        options = parse_all(self.name, self.options, given)
+        if asked and (others := _beyond_outputs(self.needed(options))):
+            raise UserError(f"{self.name}: reselect is of no use: it looks at {others[0]}")
+        return options
+
+    def _never_reselects(self) -> str:
+        if self.dynamic:
+            return "selects while a network trains as it is"
+        if not self.uses_surrogate:
+            return "looks at no network"
+        others = _beyond_outputs(self.needed()) or ["what the methods that it names look at"]
+        return f"looks at {others[0]}, which a network that is still trained does not give"
 
     @property
     def score_options(self) -> frozenset[str]:
         """Return the names of the options that the scores depend on, if there are scores."""
-        return frozenset(self.options) - {"keep"} - (self.picked_with - self.scored_with)
+        others = self.picked_with - self.scored_with
+        return frozenset(self.options) - {"keep", RESELECT.name} - others
 
     def scoring(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the options that the scores depend on."""
         return {name: value for name, value in options.items() if name in self.score_options}
 
     def picking(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the options that `pick`, `select` or `prune` takes."""
+        """Return those of the options that `pick`, `select`, `prune` or `prioritize` takes."""
         return {name: value for name, value in options.items() if name in self.picked_with}
 
     def of_unit(self, unit: Unit, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,6 +343,24 @@ def pruning(
     return decorate
 
 
+def prioritizing(
+    name: str, *, needs: tuple[str, ...], reference: str, cost: str, **about: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register `prioritize(losses, about, *, options) -> priorities`, of torch tensors (n,).
+
+    It is called before every step of a training, with the losses that n samples have by then, in training
+    mode, and with the arrays (n, …) that the method `needs` about them, by name. The step is on those
+    of highest priority.
+    """
+
+    def decorate(prioritize: Callable[..., Any]) -> Callable[..., Any]:
+        fields = {"needs": needs, "reference": reference, "cost": cost, **about}
+        _register(name, prioritize, prioritize=prioritize, drawn=True, dynamic=True, **fields)
+        return prioritize
+
+    return decorate
+
+
 def _register(name: str, function: Callable[..., Any], **fields: Any) -> None:
     """Register a method; a UserError of one line names its file and what is wrong in it."""
     source = Path(inspect.getfile(function))
@@ -321,6 +391,8 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
             raise ValueError(f"needs {array!r}, no evidence (known: {', '.join(ARRAYS)})")
         if array in PRODUCERS:
             options |= PRODUCERS[array].asked
+    if _looks_at_one_network(arrays, options) and not fields.get("dynamic"):
+        options.setdefault(RESELECT.name, RESELECT)
     if keep := fields.get("keep"):
         options["keep"] = Option("keep", str, keep, get_args(Keep), help="the scores kept first")
     scored_with = taken_by(own_scores) if own_scores else frozenset()
@@ -337,6 +409,18 @@ def _method(name: str, function: Callable[..., Any], source: Path, **fields: Any
         source=source,
         **fields,
     )
+
+
+def _beyond_outputs(arrays: Sequence[str]) -> list[str]:
+    """Return those of the arrays that one network as it is does not give."""
+    return [name for name in arrays if name in PRODUCERS or not follows(name, OUTPUTS)]
+
+
+def _looks_at_one_network(arrays: Sequence[str], options: Mapping[str, Option]) -> bool:
+    """Whether a method looks at what one network gives, and at what no other method looks at."""
+    names_others = any(isinstance(option.choices, Registered) for option in options.values())
+    looks = set(arrays) - {"labels"}
+    return bool(looks) and not names_others and not _beyond_outputs(arrays)
 
 
 def _defaults(options: Mapping[str, Option]) -> dict[str, Any]:

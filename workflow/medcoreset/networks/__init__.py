@@ -14,7 +14,8 @@ class Architecture:
 
     `options` maps a name to its default: an int for any positive integer, a tuple of strings for a
     choice of which the first is the default. A `width` is a multiple of `multiple`, and `narrow`
-    is the one to try a study with, where time counts and accuracy does not.
+    is the one to try a study with, where time counts and accuracy does not. A network of three
+    `dimensions` is for volumes.
     """
 
     family: str
@@ -22,6 +23,7 @@ class Architecture:
     smallest: int = 8
     narrow: int = 4
     multiple: int = 1
+    dimensions: int = 2
 
 
 _RESNET = {"width": 64, "stem": ("3x3", "7x7")}
@@ -38,12 +40,15 @@ ARCHITECTURES = {
     "resnet18": Architecture("resnet", _RESNET),
     "resnet34": Architecture("resnet", _RESNET),
     "resnet50": Architecture("resnet", _RESNET),
+    "resnet18_3d": Architecture("resnet", {"width": 64}, dimensions=3),
     # Its second layer is eight times as wide as its first.
     "wrn16_8": Architecture("wrn", {"width": 16}, narrow=1),
     "mobilenet_v2": Architecture("mobilenet_v2", {"width": 32}),
     "mobilenet_v3": Architecture("mobilenet_v3", {"size": ("large", "small")}),
 }
 NAMES = tuple(ARCHITECTURES)
+KINDS = {2: "images", 3: "volumes"}
+"""What data are called, by their dimensions."""
 
 
 def parse(network_id: str) -> tuple[str, Options]:
@@ -77,20 +82,32 @@ def parse(network_id: str) -> tuple[str, Options]:
     return name, {option: given.get(option, _default(allowed[option])) for option in allowed}
 
 
-def check(network_id: str, image_size: int | None = None) -> str:
+def check(network_id: str, image_size: int | None = None, dimensions: int | None = None) -> str:
     """Return the canonical spelling of a network id: options that differ from the default, sorted.
 
     Raises:
-        UserError: as `parse`, or the network does not take images of `image_size` pixels.
+        UserError: as `parse`, or the network does not take images of `image_size` pixels, or data of
+            so many `dimensions`.
     """
     name, options = parse(network_id)
-    smallest = ARCHITECTURES[name].smallest
-    if image_size is not None and image_size < smallest:
+    network = ARCHITECTURES[name]
+    if dimensions is not None and dimensions != network.dimensions:
+        others = [key for key, each in ARCHITECTURES.items() if each.dimensions == dimensions]
         raise UserError(
-            f"network {network_id!r}: images of {image_size} pixels are too small; "
-            f"{name} takes {smallest} pixels or more"
+            f"network {network_id!r}: {name} takes {KINDS[network.dimensions]}, not "
+            f"{KINDS[dimensions]}, which are for {', '.join(others)}"
+        )
+    if image_size is not None and image_size < network.smallest:
+        raise UserError(
+            f"network {network_id!r}: {KINDS[network.dimensions]} of {image_size} pixels are too small; "
+            f"{name} takes {network.smallest} pixels or more"
         )
     return _spelled(name, options)
+
+
+def dimensions_of(network_id: str) -> int:
+    """Return the dimensions of what a network takes: 2 of images, 3 of volumes."""
+    return ARCHITECTURES[parse(network_id)[0]].dimensions
 
 
 def narrowest(network_id: str) -> str:

@@ -11,8 +11,12 @@ from medcoreset.networks.classifier import Classifier
 from medcoreset.networks.pointwise import avoid_faulty_kernel
 
 
-def build(network_id: str, *, channels: int, classes: int, image_size: int) -> Classifier:
+def build(
+    network_id: str, *, channels: int, classes: int, image_size: int, dimensions: int | None = None
+) -> Classifier:
     """Build a network for square images with `channels` channels and `image_size` pixels a side.
+
+    Of a network for volumes these are cubes. With `dimensions`, those of the data are to be the network's.
 
     The weights are drawn from torch's global generator alone: seed it with `torch.manual_seed`
     for the same network again. Every layer has PyTorch's default initialisation, as in the code
@@ -23,9 +27,10 @@ def build(network_id: str, *, channels: int, classes: int, image_size: int) -> C
     the options as keywords and returns the body and the size D of its features.
 
     Raises:
-        UserError: an unknown network or option, too small an image, or fewer than 2 classes.
+        UserError: an unknown network or option, too small an image, data of other dimensions, or
+            fewer than 2 classes.
     """
-    check(network_id, image_size)
+    check(network_id, image_size, dimensions)
     if classes < 2:
         raise UserError(f"network {network_id!r}: classes is {classes}; it must be 2 or more")
     name, options = parse(network_id)

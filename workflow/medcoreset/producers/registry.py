@@ -18,7 +18,9 @@ class Producer:
     """A registered producer of the array `name`, whose function gives it for one surrogate, (N, …).
 
     `models` is of how many surrogates a method asks for it unless told otherwise, where the array
-    has a row for each; None where it is of one, or where each method says itself of how many.
+    has a row for each; None where it is of one, or where each method says itself of how many. With
+    `halves` it is of two surrogates that are trained on a half of the training set each: `compute` gives NaN
+    for the samples that one was trained on, which have their values of the other.
     `options` are what the function takes.
     """
 
@@ -28,11 +30,12 @@ class Producer:
     options: dict[str, Option]
     source: Path
     models: int | None = None
+    halves: bool = False
 
     @property
     def of_several(self) -> bool:
-        """Whether the array has a row for each of several surrogates."""
-        return ARRAYS[self.name].shape[0] == "R"
+        """Whether the array is of several surrogates."""
+        return self.halves or ARRAYS[self.name].shape[0] == "R"
 
     @property
     def asked(self) -> dict[str, Option]:
@@ -47,14 +50,22 @@ class Producer:
     def produce(self, sources: Sequence[Any], **options: Any) -> np.ndarray:
         """Return the array of some surrogates, each a `Source`: (R, N, …), or (N,) of the one it is of.
 
-        Raises UserError if it is of one and there are several.
+        Raises UserError if it is of one and there are several, or of halves and no surrogate was trained
+        without some sample.
         """
         if not self.of_several and len(sources) > 1:
             raise UserError(
                 f"{self.name} are of one surrogate, but --surrogate names {len(sources)}"
             )
         rows = [self.compute(source, **options) for source in sources]
-        return np.stack(rows) if self.of_several else rows[0]
+        if not self.halves:
+            return np.stack(rows) if self.of_several else rows[0]
+        values = np.fmin.reduce(rows)
+        if (trained := np.flatnonzero(np.isnan(values))).size:
+            raise UserError(
+                f"{self.name}: each --surrogate was trained on sample {trained[0]}; give those of both halves"
+            )
+        return values
 
 
 PRODUCERS: dict[str, Producer] = {}
@@ -68,7 +79,7 @@ def get(name: str) -> Producer:
 
 
 def producing(
-    name: str, *, models: int | None = None
+    name: str, *, models: int | None = None, halves: bool = False
 ) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
     """Register `compute(source, *, options) -> (N, …)`, which makes an array of `ARRAYS`."""
 
@@ -80,7 +91,8 @@ def producing(
         if shape != ("N",) and (shape[:2] != ("R", "N") or (models and len(shape) > 2)):
             raise ValueError(f"{source}: {name} has the shape ({', '.join(shape)})")
         text = " ".join(inspect.getdoc(compute).split())
-        PRODUCERS[name] = Producer(name, text, compute, options_of(compute), source, models)
+        options = options_of(compute)
+        PRODUCERS[name] = Producer(name, text, compute, options, source, models, halves)
         return compute
 
     return decorate

@@ -31,7 +31,7 @@ class Noted(NamedTuple):
 
 
 class Epoch:
-    """Collects the logits of samples with `labels` (N,), on the labels' device, which it never waits for."""
+    """Collects the logits of samples with `labels` (N,) or (N, C), on the labels' device, which it never waits for."""
 
     def __init__(self, labels: Tensor, classes: int, *, probs: bool) -> None:
         self.labels, self.classes = labels, classes
@@ -147,13 +147,15 @@ class Epoch:
     def _note(self, indices: Tensor, sample: Tensor, logits: Tensor, again: Tensor) -> None:
         n = len(self.labels)
         finite = torch.isfinite(logits).all(1)
+        # Of several labels, probabilities add up to anything.
+        single = self.labels.ndim == 1
         distribution = ((logits.sum(1) - 1).abs() <= TOLERANCE) & (logits >= -TOLERANCE).all(1)
         found = [
             indices.min(),
             -indices.max(),
             sample.masked_fill(finite, n).min(),
             sample.masked_fill(~again, n).min(),
-            distribution.all().long(),
+            (distribution.all() & single).long(),
         ]
         self.noted = torch.minimum(self.noted, torch.stack(found))
 

@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from medcoreset.device import resolve
 from medcoreset.errors import UserError
 from medcoreset.options import Device
-from medcoreset.recording.outputs import Outputs, write_outputs
+from medcoreset.recording.outputs import Outputs, arrays_of, write_arrays
 
 LABELS = ("labels", "label")
 """What a mapping calls the labels of a batch."""
@@ -51,7 +51,7 @@ def extract(
         val = None
         if val_loader is not None:
             val = _outputs(model, layer, head, val_loader, place, numbered=False)
-    write_outputs(Path(out), train, val)
+    write_arrays(Path(out), arrays_of(train, val))
     return Path(out)
 
 

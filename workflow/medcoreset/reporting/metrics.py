@@ -8,7 +8,12 @@ from medcoreset.errors import UserError
 
 OF_CORESETS = ("wrong_labels", "repeated")
 """Metrics of a coreset of a training set under conditions, see `of_coreset`."""
+OF_LABELS = ("accuracy", "auc")
+"""Metrics of data with several labels per sample; those of classes are not defined there."""
 ECE_BINS = 15
+
+METRICS = ("accuracy", "balanced_accuracy", "worst_recall", "auc", "macro_f1", "ece")
+"""Metrics of a run that its table has: values of `evaluate`, and the lowest of its recalls."""
 
 
 def evaluate(logits: Any, labels: Any) -> dict[str, Any]:
@@ -16,14 +21,14 @@ def evaluate(logits: Any, labels: Any) -> dict[str, Any]:
 
     Args:
         logits: (n, C) scores before the softmax; an array or a tensor on the CPU.
-        labels: (n,) integers in [0, C).
+        labels: (n,) integers in [0, C), or (n, C) zeros and ones, several labels per sample.
 
     Returns:
         `accuracy`; `balanced_accuracy`, the mean recall; `auc`, see `macro_auc`; `macro_f1`;
         `ece`, see `expected_calibration_error`; `recall`, a list with one value per class; `n`.
         A class without a sample in the split has the recall None and does not enter the balanced
         accuracy; `macro_f1` is over the classes that occur among labels or predictions. Both are
-        as scikit-learn has them.
+        as scikit-learn has them. Of several labels per sample those of `OF_LABELS`, see `_of_labels`.
 
     Raises:
         UserError: the split is empty, or a logit is not finite.
@@ -33,6 +38,8 @@ def evaluate(logits: Any, labels: Any) -> dict[str, Any]:
         raise UserError("metrics: the split has no samples")
     if not np.isfinite(logits).all():
         raise UserError("metrics: a logit is not finite: training diverged; try a smaller lr")
+    if labels.ndim == 2:
+        return _of_labels(logits, labels)
     classes = logits.shape[1]
     probs = softmax(logits)
     predicted = logits.argmax(axis=1)
@@ -48,6 +55,26 @@ def evaluate(logits: Any, labels: Any) -> dict[str, Any]:
         "macro_f1": float(np.mean(2 * hit[occurs] / (of_class + as_class)[occurs])),
         "ece": expected_calibration_error(probs, labels),
         "recall": recall,
+        "n": len(labels),
+    }
+
+
+def _of_labels(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return the metrics of logits (n, L) for labels (n, L) of 0 and 1, as MedMNIST's evaluator does.
+
+    `accuracy` is the mean over labels of the share of samples of which the label is right, predicted
+    with a probability above ½; `auc` the mean of the labels' areas under the ROC curve, over those
+    labels that some samples have and some have not, None without one; `labels` is L.
+    """
+    # The order is that of the sigmoids, which would round large logits to equal ones.
+    areas = [
+        auroc(scores, known.astype(bool)) for scores, known in zip(logits.T, labels.T, strict=True)
+    ]
+    defined = [area for area in areas if area is not None]
+    return {
+        "accuracy": float(np.mean((logits > 0) == labels.astype(bool))),
+        "auc": float(np.mean(defined)) if defined else None,
+        "labels": labels.shape[1],
         "n": len(labels),
     }
 

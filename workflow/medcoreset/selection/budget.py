@@ -41,7 +41,7 @@ def nearest_budgets(rate: float, sizes: np.ndarray) -> np.ndarray:
 
 def sized(rate: float, labels: np.ndarray, rounding: Rounding, balance: str) -> int | np.ndarray:
     """Return how many of the samples with `labels` (N,) to select: M, or of each class, int64 (C,)."""
-    if rounding == "nearest" and balance == "class":
+    if rounding == "nearest" and balance == "class" and labels.ndim == 1:
         return nearest_budgets(rate, np.bincount(labels))
     return budget(rate, len(labels), rounding)
 

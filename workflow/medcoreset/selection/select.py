@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,7 +44,8 @@ def score(
         raise UserError(f"{method.name} does not score samples: it selects them directly")
     _require(method, evidence, options)
     own = {name: options[name] for name in method.scored_with}
-    scores = np.asarray(method.score(evidence, **own), dtype=np.float64)
+    with _installed(method):
+        scores = np.asarray(method.score(evidence, **own), dtype=np.float64)
     check_scores(method, scores, evidence.name)
     return scores
 
@@ -87,7 +89,7 @@ def select(
     Raises UserError for a count outside 1 … N or below the number of preselected samples.
     """
     if not method.selects:
-        raise UserError(f"{method.name} prunes while a network trains: it selects no coreset")
+        raise UserError(f"{method.name} chooses while a network trains: it selects no coreset")
     options = method.parse_options(options or {})
     _check_count(int(np.sum(count)), evidence)
     if method.ranks:
@@ -97,10 +99,11 @@ def select(
         _require(method, evidence, options)
     preselected, picked, warnings = [], [], []
     for group in _groups(evidence, count, balance or method.balance, seed, method.together):
-        if method.select is None:
-            picks = _pick(method, scores, ties, group, options)
-        else:
-            picks = _select(method, evidence, scores, group, epoch, options)
+        with _installed(method):
+            if method.select is None:
+                picks = _pick(method, scores, ties, group, options)
+            else:
+                picks = _select(method, evidence, scores, group, epoch, options)
         warnings.append(picks.warning)
         given = len(group.preselected)
         preselected.append(_part(picks, slice(given)))
@@ -109,7 +112,8 @@ def select(
         where = f" ({times} of {len(warnings)} classes)" if len(warnings) > 1 else ""
         say(f"{method.name} on {evidence.name}{where}: {warning}")
     indices, weights = _joined(preselected + picked)
-    return Selection(method.name, options, indices, scores, weights)
+    ids = evidence["sample_ids"][indices] if evidence.given("sample_ids") else None
+    return Selection(method.name, options, indices, scores, weights, ids)
 
 
 def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> None:
@@ -118,8 +122,25 @@ def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> 
         evidence.require(*needed)
     except UserError as lack:
         raise UserError(f"{method.name}: {lack}") from None
+    if evidence.multilabel:
+        try:
+            method.check_labels(options)
+        except UserError as mistake:
+            raise UserError(f"{evidence.name}: {mistake}") from None
     if any("T" in ARRAYS[name].shape for name in needed):
         method.check_dynamics(evidence.epochs, options)
+
+
+@contextmanager
+def _installed(method: Method) -> Iterator[None]:
+    """Let a package that the core does not depend on be a UserError where it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as lack:
+        raise UserError(
+            f"{method.name} needs the package {lack.name}, which is not installed: pip install "
+            "'medcoreset[workflow]'"
+        ) from None
 
 
 def _check_count(count: int, evidence: Evidence) -> None:
@@ -140,6 +161,11 @@ def _groups(
     if balance == "global":
         yield _Group(everyone, preselected, int(np.sum(count)), *of_all)
         return
+    if evidence.multilabel:
+        raise UserError(
+            f"{evidence.name}: balance is {balance}, and with several labels per sample there are no "
+            "classes to share the budget: take balance global"
+        )
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,11 @@ from medcoreset.reading import file_of, read_npz
 
 WHAT = "a coreset, an .npz file of indices"
 
+NAMES = ("paths", "sample_ids", "source_indices", "indices")
+"""What a sample may be called, the most telling first."""
+ARRAYS = ("indices", "scores", "weights", "sample_ids", "source_indices", "paths")
+"""The arrays of a file, of which the first is always there."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -22,6 +27,11 @@ class Selection:
     `indices` int64 (M,) are distinct, in the order of picking; `scores` float64 (N,) are the raw values of
     the method's definition, None if it does not rank; `weights` float64 (M,) are for the loss of the
     picked samples, None if the method gives none.
+
+    `indices` count the samples as the evidence has them. What else they are called is there as far as
+    it is known, (M,) each: `sample_ids`, integers or str, from evidence that has them; of a coreset of
+    the pipeline `source_indices` int64, the places in the official training set or, of a folder, in its
+    sorted files of sorted classes; and `paths`, str, of the files below `root`.
     """
 
     method: str
@@ -29,24 +39,42 @@ class Selection:
     indices: np.ndarray
     scores: np.ndarray | None = None
     weights: np.ndarray | None = None
+    sample_ids: np.ndarray | None = None
+    source_indices: np.ndarray | None = None
+    paths: np.ndarray | None = None
+    root: str = ""
 
     def save(self, path: str | Path, **more: str) -> None:
         """Write the `.npz` file that `medcoreset select` writes, without pickles, whole or not at all.
 
-        It holds `indices`, `scores` and `weights` where there are any, `method`, `options` (JSON), and
-        the texts of `more`. Raises UserError if nothing can be written there.
+        It holds those of `ARRAYS` that there are, `method`, `options` (JSON), `root` if there are
+        `paths`, and the texts of `more`. Raises UserError if nothing can be written there.
         """
-        arrays = {"indices": self.indices, "scores": self.scores, "weights": self.weights}
-        there = {name: array for name, array in arrays.items() if array is not None}
+        there = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        if self.paths is not None:
+            more["root"] = self.root
         write_npz(path, **there, **described(self.method, self.options, **more))
+
+    def names(self) -> np.ndarray:
+        """Return what the picked samples are called, (M,): the first of `NAMES` that is there."""
+        return next(found for name in NAMES if (found := getattr(self, name)) is not None)
+
+
+def led_back(
+    selection: Selection, source: np.ndarray, paths: np.ndarray | None, root: str
+) -> Selection:
+    """Return the coreset with the places, (N,) of all samples, that `canonical.load_source` returns."""
+    picked = selection.indices
+    files = {} if paths is None else {"paths": paths[picked], "root": root}
+    return replace(selection, source_indices=source[picked], **files)
 
 
 def load_coreset(path: str | Path) -> Selection:
     """Return the coreset in a file of the pipeline (`seed0.npz`) or of `Selection.save`.
 
     A file that names no method, as one written by hand, has the method "" and no options. Raises
-    UserError for another file, indices that are no distinct integers of at least 0, or weights that are
-    not finite, below 0, or not one for each of the indices.
+    UserError for another file, indices that are no distinct integers of at least 0, weights that are
+    not finite, below 0, or not one for each of the indices, and names that are not one for each.
     """
     arrays = read_npz(path, WHAT)
     if "indices" not in arrays:
@@ -55,10 +83,16 @@ def load_coreset(path: str | Path) -> Selection:
     check_indices(f"coreset {path}", indices)
     if weights is not None:
         check_weights(f"coreset {path}", weights, len(indices))
+    for name in NAMES[:-1]:
+        if name in arrays and arrays[name].shape != indices.shape:
+            raise UserError(
+                f"coreset {path}: {name} is {arrays[name].shape}, but it is to be {indices.shape}"
+            )
     with file_of(path, WHAT):
         options = json.loads(str(arrays.get("options", "{}")))
     method = str(arrays.get("method", ""))
-    return Selection(method, options, indices.astype(np.int64), arrays.get("scores"), weights)
+    found = {name: arrays.get(name) for name in ARRAYS} | {"indices": indices.astype(np.int64)}
+    return Selection(method, options, **found, root=str(arrays.get("root", "")))
 
 
 def check_indices(where: str, array: np.ndarray, samples: int | None = None) -> None:

@@ -16,6 +16,7 @@ from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate
 from medcoreset.methods.eva import WINDOW_STARTS, CountFrom, first_epoch
+from medcoreset.methods.registry import RESELECT
 from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.reporting.rules import RULES
 from medcoreset.study import feasible
@@ -336,7 +337,20 @@ class Study:
             return every
         return [each for each in every if surrogate_epochs(protocol, each) in lengths]
 
+    def selects_anew(self, experiment: Experiment, key: str) -> bool:
+        """Whether a row selects while its networks train, so that it stores all samples."""
+        dynamic = methods.get(self.method_of(experiment, key)).dynamic
+        return dynamic or self._reselects(experiment, key)
+
+    def _reselects(self, experiment: Experiment, key: str) -> bool:
+        row = experiment["methods"][key]
+        candidates = _values(row.get("candidates", []))
+        given = [each.get(RESELECT.name) for each in (row, *candidates) if isinstance(each, dict)]
+        return any(value not in (None, "none") for each in given for value in _values(each))
+
     def _uses_surrogate(self, experiment: Experiment, key: str, protocol: Protocol) -> bool:
+        if self._reselects(experiment, key):  # by the network that is trained itself
+            return False
         uses = methods.get(self.method_of(experiment, key)).uses_surrogate
         return uses or self._balance(experiment, key, protocol) == "drop"
 
@@ -419,7 +433,12 @@ class Study:
                 _checked(f"{experiment.source}", feasible.check_weights, *given)
 
     def _check_figures(self, experiment: Experiment) -> None:
-        rows = {key: methods.get(self.method_of(experiment, key)) for key in experiment["methods"]}
+        rows = {
+            key: None
+            if self.selects_anew(experiment, key)
+            else methods.get(self.method_of(experiment, key))
+            for key in experiment["methods"]
+        }
         protocols = [self.split_protocol(column)[0] for column in experiment["protocols"]]
         for figure in experiment["figures"]:
             check = partial(_checked, f"{experiment.source}")
@@ -435,6 +454,8 @@ class Study:
         check(feasible.check_split, dataset, own)
         surrogate_networks = listed(experiment["surrogate"]["network"])
         check(feasible.check_images, dataset, own, [*experiment["networks"], *surrogate_networks])
+        if feasible.is_multilabel(dataset, own):
+            self._check_labels(experiment, dataset)
         known = feasible.facts_of(dataset, own)
         for column in experiment["protocols"] if known else ():
             protocol = self.split_protocol(column)[0]
@@ -445,6 +466,20 @@ class Study:
             for rate, balance in product(experiment["rates"], balances):
                 given = (rate, protocol.rounding, balance, protocol.training)
                 check(feasible.check_rate, dataset, known, *given)
+
+    def _check_labels(self, experiment: Experiment, dataset: str) -> None:
+        """Raise a UserError for what needs classes, of a dataset with several labels per image."""
+        source = experiment.source
+        for figure in experiment["figures"]:
+            _checked(source, feasible.check_figure_of_labels, figure, dataset)
+        for key, column in product(experiment["methods"], experiment["protocols"]):
+            protocol = self.split_protocol(column)[0]
+            method = methods.get(self.method_of(experiment, key))
+            place, balance = f"methods.{key}", self._balance(experiment, key, protocol)
+            _checked(source, feasible.check_balance_of_labels, place, balance, dataset)
+            for rate in experiment["rates"]:
+                for options in self.options(experiment, key, dataset, protocol.name, rate):
+                    _checked(f"{source}: {place}: {dataset}", method.check_labels, options)
 
     def _check_rows(self, experiment: Experiment) -> None:
         """Raise a UserError for rows that a reader, or the analysis, could take for others."""
@@ -524,6 +559,11 @@ class Study:
                     f"{', '.join(map(str, sorted(every)))} epochs"
                 )
             drop = self._balance(experiment, key, self.protocols[name]) == "drop"
+            if drop and self.selects_anew(experiment, key):
+                raise UserError(
+                    f"{source}: balance is drop, by the recall of a surrogate, and a row that selects while "
+                    "a network trains has none"
+                )
             for dataset in experiment["datasets"]:
                 if drop and not self.has_val(dataset):
                     raise UserError(
@@ -537,6 +577,21 @@ class Study:
                         f"validation data, and {dataset} has none; give one"
                     )
                 self._check_candidates(experiment, key, dataset, candidates, lengths)
+                training = self.protocols[name].training
+                self._check_reselect(experiment, key, candidates, training)
+
+    def _check_reselect(
+        self,
+        experiment: Experiment,
+        key: str,
+        candidates: list[dict[str, Any]],
+        training: TrainingOptions,
+    ) -> None:
+        """Raise a UserError unless a row selects again in all of its trainings, or in none."""
+        if self._reselects(experiment, key):
+            for options in candidates:
+                given = (key, options[RESELECT.name], training)
+                _checked(f"{experiment.source}", feasible.check_reselect, *given)
 
     def _check_candidates(
         self,
@@ -577,6 +632,11 @@ def load(config: Mapping[str, Any]) -> Study:
         _checked("configuration: datasets", catalog.check_own_name, name)
         own.setdefault("stream", False)
         own.setdefault("duplicates", "keep")
+        own.setdefault("multilabel", False)
+        if own["multilabel"] and not own["path"].endswith(".npz"):
+            raise UserError(
+                f"configuration: datasets.{name}: multilabel is for an .npz, and {own['path']} is a folder"
+            )
         if not own["path"].endswith(".npz") and "image_size" not in own:
             raise UserError(
                 f"configuration: datasets.{name}: {own['path']} is a folder of images, give its "
@@ -632,6 +692,16 @@ def _every_row(rows: dict[str, Any], source: Path) -> dict[str, Any]:
     for key, row in rows.items():
         spelled |= {name: dict(shared) for name in others} if key == ALL else {key: row}
     return spelled
+
+
+def _values(value: Any) -> list[Any]:
+    """Return what a value is in any cell: its own parts if it is nested by dataset, protocol or rate.
+
+    Candidates, which are mappings too, are in lists.
+    """
+    if isinstance(value, dict):
+        return [part for inner in value.values() for part in _values(inner)]
+    return listed(value)
 
 
 def _are_candidates(value: Any) -> bool:

@@ -13,7 +13,7 @@ from medcoreset.datasets.facts import Facts
 from medcoreset.datasets.series import VARIED, series_of
 from medcoreset.errors import UserError
 from medcoreset.evidence.arrays import GIVEN, per_epoch
-from medcoreset.figures import FIGURES, ROWS
+from medcoreset.figures import FIGURES, KINDS, ROWS
 from medcoreset.identity import APART, beside
 from medcoreset.seeding import LARGEST
 from medcoreset.selection.budget import expected_size
@@ -28,6 +28,10 @@ def check_split(name: str, own: dict[str, Any]) -> None:
     identity = catalog.parse(name, own)
     if identity.base in own:
         catalog.check_stream(identity, streamed=own[identity.base].get("stream", False))
+        if own[identity.base].get("multilabel") and (given := identity.conditions.given):
+            raise UserError(
+                f"{name}: {', '.join(given)} is for one label per image, not for several"
+            )
         return
     whole = facts.of(replace(identity.clean, train=None), None)
     held_out = 0 if identity.source.has_val else whole.val
@@ -62,12 +66,36 @@ def image_size(name: str, own: dict[str, Any]) -> int | None:
     return known.image_size if known else own[catalog.parse(name, own).base].get("image_size")
 
 
+def is_multilabel(name: str, own: dict[str, Any]) -> bool:
+    """Say whether a dataset has several labels per image."""
+    known = facts_of(name, own)
+    return known.multilabel if known else own[catalog.parse(name, own).base]["multilabel"]
+
+
+def check_figure_of_labels(figure: str, dataset: str) -> None:
+    """Raise a UserError for a figure of classes, where there are several labels per image."""
+    if figure in KINDS and KINDS[figure].of_classes:
+        raise UserError(
+            f"figures: {figure} shows classes, and {dataset} has several labels per image"
+        )
+
+
+def check_balance_of_labels(row: str, balance: str, dataset: str) -> None:
+    """Raise a UserError for a budget per class, where there are several labels per image."""
+    if balance != "global":
+        raise UserError(
+            f"{row}: balance is {balance}, and {dataset} has several labels per image, so no classes to "
+            "share the budget: take balance global"
+        )
+
+
 def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> None:
     """Raise a UserError if a network does not take the images of a dataset."""
+    known = facts_of(name, own)
     for network in network_names:
-        size = image_size(name, own)
+        size, dimensions = image_size(name, own), known and known.dimensions
         try:
-            networks.check(network, size)
+            networks.check(network, size, dimensions)
         except UserError as mistake:
             raise UserError(f"{mistake} (those of {name})") from None
 
@@ -75,7 +103,8 @@ def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> No
 def check_training(name: str, known: Facts, options: TrainingOptions) -> None:
     """Raise a UserError if a dataset cannot be trained on with these options."""
     check_channels(name, known.channels, options)
-    check_augmentation(name, known.image_size, options, streamed=known.streamed)
+    kind = {"streamed": known.streamed, "dimensions": known.dimensions}
+    check_augmentation(name, known.image_size, options, **kind)
 
 
 def check_rate(
@@ -122,6 +151,22 @@ def check_given(key: str, method: methods.Method, options: dict[str, Any]) -> No
         raise UserError(
             f"methods.{key}: {method.name} looks at {own[0]}, which the workflow does not make "
             "(medcoreset select takes it from a file of evidence)"
+        )
+
+
+def check_reselect(key: str, every: int | None, options: TrainingOptions) -> None:
+    """Raise a UserError for a row that at times is a coreset's, or that never selects again.
+
+    How many epochs a number of iterations is depends on the size of the coreset, and is not looked at.
+    """
+    if every is None:
+        raise UserError(
+            f"methods.{key}: reselect is none, and elsewhere it is not: that is a row of its own"
+        )
+    epochs = min(options.epochs, options.stop_after or options.epochs)
+    if options.length == "epochs" and every >= epochs:
+        raise UserError(
+            f"methods.{key}: reselect is {every}, and must be less than the {epochs} epochs of the training"
         )
 
 
@@ -172,9 +217,12 @@ DATASETS = {
 
 
 def check_figure(
-    figure: str, rows: dict[str, methods.Method], has_table: bool, datasets: Sequence[str]
+    figure: str, rows: dict[str, methods.Method | None], has_table: bool, datasets: Sequence[str]
 ) -> None:
-    """Raise a UserError for a figure that the experiment's rows, or its datasets, cannot give."""
+    """Raise a UserError for a figure that the experiment's rows, or its datasets, cannot give.
+
+    A row that selects while networks train is None: nothing of it is made before.
+    """
     needs = FIGURES[figure]
     if needs & {"table", "runs"} and not has_table:
         source = "a table" if "table" in needs else "trained networks"
@@ -184,12 +232,12 @@ def check_figure(
     fits, wanted = DATASETS.get(figure, (bool, ""))
     if not fits(datasets):
         raise UserError(f"figures: {figure} is drawn of {wanted}, and datasets has none")
-    kept = [row for row in rows.values() if row.keep is not None and row.uses_surrogate]
+    scored = [row for row in rows.values() if row and row.ranks and row.uses_surrogate]
+    kept = [row for row in scored if row.keep is not None]
     if "rankings" in needs and not kept:
         raise UserError(
             f"figures: {figure} is drawn from rankings, and methods has none that ranks"
         )
-    scored = any(method.ranks and method.uses_surrogate for method in rows.values())
     if needs & {"scores"} and "windows" not in needs and not scored:
         raise UserError(f"figures: {figure} is drawn from scores, and methods has none that scores")
     for wanted in ROWS.get(figure, ()):

@@ -14,10 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from medcoreset import methods
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
-from medcoreset.plan import Place, Run
+from medcoreset.methods import variants
+from medcoreset.methods.registry import RESELECT
+from medcoreset.plan import FULL, Place, Run
 from medcoreset.reading import read_json
 from medcoreset.selection.budget import expected_size
 from medcoreset.study import results
@@ -155,19 +158,32 @@ def _of_run(study: Study, run: Run, known: Facts) -> list[Work]:
     balance = results.balance(run, protocol.balance)
     size = expected_size(run.rate, known.train, known.classes, protocol.rounding, balance)
     one = _work(run.dataset, run.network, size, known, protocol.training)
-    return [one] * len(run.trained)
+    looked_at = _looked_at(run, size, known, protocol.training)
+    return [replace(one, evaluated=one.evaluated + looked_at)] * len(run.trained)
+
+
+def _looked_at(run: Run, size: int, known: Facts, options: TrainingOptions) -> int:
+    """Return the images that a training looks at in order to select."""
+    if run.variant == FULL:
+        return 0
+    name, chosen = variants.parse(run.variant)
+    laid_out, every = schedule.plan(max(size, 2), options), chosen.get(RESELECT.name)
+    if methods.get(name).prioritize is not None:
+        return laid_out.iterations * known.train // len(laid_out.batches)
+    return 0 if every is None else (laid_out.epochs - 1) // every * (known.train + known.val)
 
 
 def _of_surrogate(study: Study, place: Place, known: Facts) -> Work:
     protocol = study.protocols[place.protocol]
     options = study.surrogate_training(protocol, place.surrogate)
-    network = Surrogate.parse(place.surrogate).network
-    epochs = schedule.plan(max(known.train, 2), options).epochs
+    surrogate = Surrogate.parse(place.surrogate)
+    size = (known.train + 1) // 2 if surrogate.half else known.train
+    epochs = schedule.plan(max(size, 2), options).epochs
     probs = 2 * epochs * known.train * known.classes
     if probs > study.config["probs_budget_mb"] * 1e6:
         probs = 0
-    dynamics = STATISTICS_BYTES * epochs * known.train + probs
-    work = _work(place.dataset, network, known.train, known, options)
+    dynamics = 0 if surrogate.half else STATISTICS_BYTES * epochs * known.train + probs
+    work = _work(place.dataset, surrogate.network, size, known, options)
     return replace(work, bytes=work.bytes + dynamics, featured=known.train + known.val)
 
 
@@ -241,7 +257,7 @@ def _has(data_dir: str | None, base: str) -> bool:
 def _image_bytes(known: Facts) -> int:
     """Return the size of a dataset's images as arrays; streamed ones stay in their files."""
     images = 0 if known.streamed else known.train + known.val + known.test
-    return images * known.channels * known.image_size**2
+    return images * known.channels * known.image_size**known.dimensions
 
 
 def _decoded_bytes(known: Facts) -> float:

@@ -98,7 +98,8 @@ class Jobs:
             return ""
         policy = {} if own["duplicates"] == "keep" else {"duplicates": own["duplicates"]}
         if own["path"].endswith(".npz"):
-            return _flags({"file": own["path"], **policy})
+            several = " --multilabel" if own["multilabel"] else ""
+            return _flags({"file": own["path"], **policy}) + several
         given = {"folder": own["path"], "image_size": own["image_size"], **policy}
         stream = f" --stream {_flags({'contents': self.inputs.kept})}" if own["stream"] else ""
         return _flags(given) + stream
@@ -108,10 +109,12 @@ class Jobs:
         return Surrogate.parse(surrogate).network
 
     def surrogate_flags(self, protocol: str, surrogate: str) -> str:
-        """Return the seed and the training options of a surrogate."""
+        """Return the seed and the training options of a surrogate, and its half of the training set."""
+        named = Surrogate.parse(surrogate)
         training = self.study.surrogate_training(self.study.protocols[protocol], surrogate)
         flags = as_flags(training, without=("weighted_loss",))
-        return f"--seed {Surrogate.parse(surrogate).seed} {flags}".strip()
+        half = f"--half {named.half} " if named.half else ""
+        return f"--seed {named.seed} {half}{flags}".strip()
 
     def training_flags(self, protocol: str) -> str:
         """Return the training options of a coreset run, of which no dynamics are recorded."""
@@ -119,10 +122,14 @@ class Jobs:
         return as_flags(training, without=("record",))
 
     def training_inputs(self, wildcards: Any) -> dict[str, str]:
-        """Return the coresets of a run, if it has any."""
-        if not results.has_coresets(wildcards.variant):
+        """Return the coresets of a run, or the evidence by which it selects while it trains, if any."""
+        if wildcards.variant == FULL:
             return {}
-        return {"coresets": self.study.path(results.CORESETS).format(**wildcards)}
+        if results.has_coresets(wildcards.variant):
+            return {"coresets": self.study.path(results.CORESETS).format(**wildcards)}
+        if results.computed(wildcards.variant):
+            return {"evidence": self.study.path(results.EVIDENCE).format(**wildcards)}
+        return {}
 
     def method_flags(self, variant: str) -> str:
         """Return a method and its options as `medcoreset score` and `coreset` take them."""
@@ -131,7 +138,7 @@ class Jobs:
         return f"{shlex.quote(name)} {repeated_flag('set', settings)}".strip()
 
     def draw_flags(self, wildcards: Any) -> str:
-        """Return how a run draws what it trains on anew in every epoch, if it does."""
+        """Return how a run draws what it trains on while it trains, if it does."""
         if wildcards.variant == FULL or results.has_coresets(wildcards.variant):
             return ""
         method = self.method_flags(wildcards.variant)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from medcoreset import methods
 from medcoreset.datasets import catalog
 from medcoreset.figures import FIGURES
 from medcoreset.plan import FULL, NO_SURROGATE, Dataset, Part, Plan, Reported, Run, Scores
@@ -22,7 +21,7 @@ def of(recipes: Recipes, experiment: Experiment) -> Plan:
     # Of no other file is a change a change of the plan.
     needs = {part for figure in experiment["figures"] for part in FIGURES[figure]}
     labels = {key: study.label(experiment, key) for key in experiment["methods"]}
-    dynamic = [key for key in labels if methods.get(study.method_of(experiment, key)).dynamic]
+    dynamic = [key for key in labels if study.selects_anew(experiment, key)]
     coresets = {key: label for key, label in labels.items() if key not in dynamic}
     full = {FULL: "Full"} if experiment["full"] else {}
     return Plan(

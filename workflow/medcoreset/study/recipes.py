@@ -110,6 +110,7 @@ class Recipes:
             (self.dataset(of.dataset),),
             network=surrogate.network,
             seed=surrogate.seed,
+            half=surrogate.half,
             training=as_flags(training, without=("weighted_loss",)),
             code=training_code(surrogate.network),
         )
@@ -166,10 +167,11 @@ class Recipes:
         """Return the recipe of the networks trained on coresets, whatever the seed."""
         coresets = [self.coresets(of)] if results.has_coresets(of.variant) else []
         drawn = {} if coresets or of.variant == FULL else self._selection(of)
+        evidence = [self.evidence(of)] if drawn and results.computed(of.variant) else []
         training = self.study.protocols[of.protocol].training
         return _recipe(
             "run",
-            (self.dataset(of.dataset), *coresets),
+            (self.dataset(of.dataset), *coresets, *evidence),
             network=of.network,
             training=as_flags(training, without=("record",)),
             code=training_code(of.network),
@@ -196,7 +198,7 @@ class Recipes:
         method = methods.get(name)
         # Those that options name are not among its imports.
         others = (other.source for other in method.others(options).values())
-        selects = "redraw.py" if method.dynamic else "select.py"
+        selects = "redraw.py" if method.selects_anew(options) else "select.py"
         return {
             "method": name,
             "options": options,

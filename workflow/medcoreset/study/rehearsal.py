@@ -18,6 +18,7 @@ import numpy as np
 from medcoreset import methods, networks
 from medcoreset.datasets import catalog, conditions
 from medcoreset.errors import UserError
+from medcoreset.methods.registry import RESELECT
 from medcoreset.study.configuration import (
     Experiment,
     Named,
@@ -105,13 +106,13 @@ class Rehearsal(Study):
         return WINDOW, WINDOW
 
     def _epochs(self, whole: Experiment, key: str, name: str) -> tuple[int, int]:
-        """Return the epochs of the shortest surrogate that a row looks at, in full and here."""
+        """Return the epochs of the shortest training that a row looks at, in full and here."""
         found = []
         for study, experiment in ((self.full, whole), (self, self._smaller(whole))):
             protocol = study.protocols[name]
             surrogates = study.surrogates_of(experiment, key, protocol)
             lengths = [surrogate_epochs(protocol, each) for each in surrogates]
-            found.append(min(lengths, default=protocol.surrogate.epochs))
+            found.append(min(lengths, default=protocol.training.epochs))
         return found[0], found[1]
 
     def stand_in_samples(self, dataset: str) -> int:
@@ -179,12 +180,14 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
         name: max(_length(value, whole, short), int(declared[name].range.low))
         for name, value in of_unit["epochs"].items()
     }
+    if RESELECT.name in lengths:  # before the end, as in full
+        lengths[RESELECT.name] = max(1, min(lengths[RESELECT.name], short - 1))
     surrogates = {name: min(value, SURROGATES) for name, value in of_unit["surrogates"].items()}
-    # Where no surrogates are asked for, it is not used, and stays as it is.
+    # Where no surrogates are asked for, one that is not optional is not used, and stays as it is.
     checkpoints = {
         name: max(1, value * short // max(whole, 1))
         for name, value in of_unit["checkpoint"].items()
-        if surrogates
+        if surrogates or declared[name].optional
     }
     before = max(of_unit["epochs"].values(), default=1)
     after = max(lengths.values(), default=1)

@@ -125,7 +125,10 @@ def runs(study: Study, experiment: Experiment) -> list[Run]:
 
 def has_coresets(variant: str) -> bool:
     """Whether coresets are selected before the training, so that the other samples can be deleted."""
-    return variant != FULL and not methods.get(variants.parse(variant)[0]).dynamic
+    if variant == FULL:
+        return False
+    name, options = variants.parse(variant)
+    return not methods.get(name).selects_anew(options)
 
 
 def has_scores(run: Selected) -> bool:
@@ -161,17 +164,19 @@ def every_surrogate(study: Study, experiment: Experiment) -> list[Place]:
 def averaged(variant: str, surrogate: str) -> list[str]:
     """Return the surrogates that a method's own evidence is computed from.
 
-    GraNd averages over several, which differ in their seeds alone. Those that a method asks for at a
-    checkpoint are trained until there.
+    GraNd averages over several, which differ in their seeds alone; losses of what a model did not see are
+    of two, trained on a half each. Those that a method asks for at a checkpoint are trained until there.
     """
     name, options = variants.parse(variant)
     method = methods.get(name)
     counts = method.of_unit("surrogates", options).values()
-    if not counts:
+    array = computed(variant)
+    halves = bool(array) and PRODUCERS[array].halves
+    if not (counts or halves):
         return [surrogate]
     until = method.of_unit("checkpoint", options).values()
     first = replace(Surrogate.parse(surrogate), until=max(until, default=None))
-    return [each.name for each in first.beside(max(counts))]
+    return [each.name for each in (first.halves() if halves else first.beside(max(counts)))]
 
 
 def computed(variant: str) -> str:
@@ -226,8 +231,8 @@ def outputs(study: Study, experiment: Experiment) -> set[str]:
         patterns = [RUN]
         if has_coresets(run.variant):
             patterns.append(CORESETS)
-        if has_scores(run) and run.surrogate != NO_SURROGATE:
-            patterns.append(SCORES)
+        if run.surrogate != NO_SURROGATE:
+            patterns += [SCORES] if has_scores(run) else []
             patterns += [EVIDENCE] if computed(run.variant) else []
         found |= {path(study, pattern, run) for pattern in patterns}
     for figure in experiment["figures"]:

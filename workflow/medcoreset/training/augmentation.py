@@ -17,9 +17,21 @@ def check_channels(name: str, channels: int, options: TrainingOptions) -> None:
 
 
 def check_augmentation(
-    name: str, image_size: int, options: TrainingOptions, *, streamed: bool
+    name: str,
+    image_size: int,
+    options: TrainingOptions,
+    *,
+    streamed: bool,
+    dimensions: int = 2,
 ) -> None:
-    """Raise UserError for an augmentation that images of this size, or kept so, cannot be given."""
+    """Raise UserError for an augmentation that images of this size, or kept so, cannot be given.
+
+    Volumes get none: MedMNIST's authors train on them as they are, and a flip would put the liver left.
+    """
+    if options.augmentation != "none" and dimensions == 3:
+        raise UserError(
+            f"augmentation: {options.augmentation} is for images, {name} has volumes: use none"
+        )
     if options.augmentation == "crop_flip" and (streamed or image_size <= PADDING):
         raise UserError(
             f"augmentation: crop_flip needs images in memory, above {PADDING} pixels; those of "

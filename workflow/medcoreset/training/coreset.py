@@ -8,6 +8,7 @@ import numpy as np
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.errors import UserError
 from medcoreset.provenance import check_recipe
+from medcoreset.seeding import generator
 from medcoreset.selection.coreset import coreset_digest, read_coreset
 from medcoreset.selection.selection import check_indices, check_weights
 from medcoreset.training.draw import Draw, Redrawn
@@ -28,6 +29,18 @@ def whole(seeds: list[int], dataset: Dataset) -> list[Subset]:
     """Return the full training set in place of a coreset."""
     everything = np.arange(len(dataset.train_labels))
     return [Subset(seed, everything) for seed in seeds]
+
+
+def half(seed: int, which: int, dataset: Dataset) -> Subset:
+    """Return one of two halves of the training set, 1 or 2, for a surrogate of that seed.
+
+    The seed shuffles the samples; of an odd number the first half has one more.
+    """
+    samples = len(dataset.train_labels)
+    order = generator(seed, "halves").permutation(samples)
+    middle = (samples + 1) // 2
+    indices = np.sort(order[:middle] if which == 1 else order[middle:])
+    return Subset(seed, indices, surrogate=True, half=which)
 
 
 def drawn(draw: Draw, seeds: list[int], dataset: Dataset) -> list[Subset]:

@@ -13,6 +13,7 @@ import torch
 from medcoreset import seeding
 from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.streaming import ImagesOnDisk, load_batches
+from medcoreset.networks.classifier import layout
 from medcoreset.training.augmentation import PADDING, check_augmentation, check_channels
 from medcoreset.training.options import TrainingOptions
 
@@ -33,7 +34,7 @@ class Crops:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: uint8 images (N, H, W, channels) on the device, or streamed; int64 labels (N,).
+    """One split: uint8 images (N[, D], H, W, channels) on the device, or streamed; int64 labels (N,) or (N, L).
 
     `scale` and `shift` (channels,) turn a pixel x into scale·x + shift; `channels` is what the
     network sees. Streamed images are decoded by `workers` processes.
@@ -50,7 +51,7 @@ class Split:
         return len(self.images)
 
     def batch(self, indices: torch.Tensor, crops: Crops | None = None) -> torch.Tensor:
-        """Return normalised float32 images (B, channels, H, W), channels last in memory.
+        """Return normalised float32 images (B, channels[, D], H, W), images with channels last in memory.
 
         `indices` (B,) are sample numbers; `crops`, of the same length, augments.
         """
@@ -90,8 +91,8 @@ class Split:
         images = torch.addcmul(self.shift, pixels, self.scale)
         return (
             images.expand(*images.shape[:-1], self.channels)
-            .permute(0, 3, 1, 2)
-            .contiguous(memory_format=torch.channels_last)
+            .movedim(-1, 1)
+            .contiguous(memory_format=layout(images.ndim - 2))
         )
 
     def _flipped(self, pixels: np.ndarray, crops: Crops | None) -> torch.Tensor:
@@ -128,6 +129,13 @@ class Data:
     classes: int
     channels: int
     image_size: int
+    dimensions: int = 2
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What a network for the data is built by."""
+        names = ("channels", "classes", "image_size", "dimensions")
+        return {name: getattr(self, name) for name in names}
 
 
 def resident(
@@ -140,12 +148,13 @@ def resident(
     channels = options.channels or dataset.channels
     check_channels(dataset.name, dataset.channels, options)
     streamed = isinstance(dataset.train_images, ImagesOnDisk)
-    check_augmentation(dataset.name, dataset.image_size, options, streamed=streamed)
+    kind = {"streamed": streamed, "dimensions": dataset.dimensions}
+    check_augmentation(dataset.name, dataset.image_size, options, **kind)
     scale, shift = _normalization(dataset, options)
 
     def split(images: np.ndarray | ImagesOnDisk, labels: np.ndarray) -> Split:
         return Split(
-            images if isinstance(images, ImagesOnDisk) else _on_device(images, device),
+            images if isinstance(images, ImagesOnDisk) else _on_device(images, dataset, device),
             torch.from_numpy(np.array(labels, np.int64)).to(device),
             torch.from_numpy(scale).to(device),
             torch.from_numpy(shift).to(device),
@@ -160,11 +169,12 @@ def resident(
         classes=dataset.classes,
         channels=channels,
         image_size=dataset.image_size,
+        dimensions=dataset.dimensions,
     )
 
 
-def _on_device(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    pixels = images if images.ndim == 4 else images[..., None]
+def _on_device(images: np.ndarray, dataset: Dataset, device: torch.device) -> torch.Tensor:
+    pixels = images if dataset.channels == 3 else images[..., None]
     return torch.from_numpy(np.array(pixels)).to(device)
 
 

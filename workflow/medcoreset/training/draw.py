@@ -1,21 +1,29 @@
-"""What a training trains on where that is drawn anew in every epoch; imports no torch."""
+"""What a training trains on where that is chosen while it trains; imports no torch."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Progressed(NamedTuple):
     """How far a training is at the start of an epoch: what its samples may be drawn by.
 
     `epoch` is 0-based, `share` that of the steps that are done, `losses` (N,) are those that the
-    training samples had when they were last trained on, without weights, 0 before.
+    training samples had when they were last trained on, without weights, 0 before. `outputs` computes
+    what the network as it is makes of the training and validation samples, by the names of evidence;
+    `device` is that of the training, `cpu` or `cuda`.
     """
 
     epoch: int
     share: float
     losses: np.ndarray
+    outputs: Callable[[], Mapping[str, np.ndarray]] = dict
+    device: str = "cpu"
 
 
 Drawn = tuple[np.ndarray, np.ndarray | None]
@@ -23,9 +31,11 @@ Drawn = tuple[np.ndarray, np.ndarray | None]
 
 
 class Draw(Protocol):
-    """Draws samples anew in every epoch; `identity` is JSON-like, and all that the draws depend on."""
+    """Draws samples while a network trains; `identity` is JSON-like, and all that the draws depend on."""
 
     identity: dict[str, Any]
+    in_steps: bool
+    """Whether an epoch shows the samples that are drawn, and each step trains on a share of those shown."""
 
     def size(self, labels: np.ndarray) -> int:
         """Return how many of the samples with `labels` (N,) a training counts as an epoch.
@@ -33,8 +43,11 @@ class Draw(Protocol):
         So many steps has a training in all as on a coreset of that size, whatever is drawn.
         """
 
-    def __call__(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn:
-        """Return what an epoch trains on, of the samples with `labels` (N,)."""
+    def __call__(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn | None:
+        """Return what an epoch trains on, of the samples with `labels` (N,), or None: as the one before."""
+
+    def priorities(self, losses: "Tensor", samples: "Tensor") -> "Tensor":
+        """Return the priorities (n,) of the `samples` (n,) of a step, given their `losses` (n,)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,6 @@ class Redrawn:
         """The samples that the training counts as an epoch."""
         return self.draw.size(self.labels)
 
-    def __call__(self, progressed: Progressed) -> Drawn:
-        """Return what an epoch trains on."""
+    def __call__(self, progressed: Progressed) -> Drawn | None:
+        """Return what an epoch trains on, or None where it is that of the epoch before."""
         return self.draw(self.labels, self.seed, progressed)

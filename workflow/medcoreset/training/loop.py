@@ -1,17 +1,18 @@
 """The training loop, of surrogates and of coreset runs."""
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from medcoreset import seeding
+from medcoreset import objective, seeding
 from medcoreset.errors import UserError
+from medcoreset.recording.outputs import Outputs, arrays_of
 from medcoreset.recording.recorder import Recorder
 from medcoreset.reporting.reports import Reports
 from medcoreset.reporting.rules import possible
@@ -31,13 +32,15 @@ from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, pl
 class Subset:
     """What one seed trains on: the samples (M,), and their weights (M,) if any.
 
-    With `redrawn` they are what it draws from, anew in every epoch.
+    With `redrawn` they are what it draws from while it trains. A `surrogate` may be of one `half` of the
+    training set, 1 or 2, of which no dynamics are recorded; 0: of all.
     """
 
     seed: int
     indices: np.ndarray
     weights: np.ndarray | None = None
     surrogate: bool = False
+    half: int = 0
     redrawn: Redrawn | None = None
 
     @property
@@ -51,7 +54,10 @@ class Subset:
 
         Else, on the full training set, a seed's network would be that seed's surrogate again.
         """
-        return seeding.stream_seed(self.seed, "surrogate") if self.surrogate else self.seed
+        if not self.surrogate:
+            return self.seed
+        halves = [self.half] if self.half else []
+        return seeding.stream_seed(self.seed, "surrogate", *halves)
 
 
 class Training:
@@ -106,7 +112,7 @@ class Training:
             self.seen = torch.zeros(len(data.train), device=self.device)
         self.losses = torch.zeros(longest, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        self.seconds = self.training_seconds = 0.0
+        self.seconds = self.training_seconds = self.selection_seconds = 0.0
 
     def run(self) -> None:
         """Train to the end, from wherever the state is."""
@@ -133,11 +139,17 @@ class Training:
             torch.manual_seed(seed + self.group.rank)
         order = self._on_device(epoch_order(self.subset.streams, self.epoch, len(self.indices)))
         indices, weights = self.indices[order], self.weights[order]
-        parts = [slice(*batch) for batch in batches[self.step :]]
+        parts = [slice(*batch) for batch in self._candidates(batches)[self.step :]]
         self.model.train()
         began = time.perf_counter()
         for part, images in zip(parts, self._images(indices, parts), strict=True):
-            self._train_step(indices[part], images, weights[part])
+            samples, factors = indices[part], weights[part]
+            start, stop = batches[self.step]
+            if stop - start < len(images) and self.in_steps:
+                best = self._best(samples, images, stop - start)
+                samples, factors = samples[best], factors[best]
+                images = images[best].contiguous(memory_format=torch.channels_last)
+            self._train_step(samples, images, factors)
             self.step += 1
             self.progress.advance()
             if self.step < len(batches):
@@ -146,17 +158,53 @@ class Training:
         self.training_seconds += time.perf_counter() - began
 
     def _redraw(self) -> None:
-        """Draw what the current epoch trains on."""
-        share = self.done / self.plan.iterations
-        progressed = Progressed(self.epoch, share, self.seen.cpu().numpy())
-        indices, weights = self.subset.redrawn(progressed)
-        self.indices = self._on_device(indices)
-        given = np.ones(len(indices)) if weights is None else weights
-        self.weights = self._on_device(given.astype(np.float32))
+        """Draw what the current epoch trains on, unless it is what the one before did."""
+        began, share = time.perf_counter(), self.done / self.plan.iterations
+        losses, device = self.seen.cpu().numpy(), self.device.type
+        drawn = self.subset.redrawn(
+            Progressed(self.epoch, share, losses, self._outputs_on_host, device)
+        )
+        if drawn is not None:
+            indices, weights = drawn
+            self.indices = self._on_device(indices)
+            given = np.ones(len(indices)) if weights is None else weights
+            self.weights = self._on_device(given.astype(np.float32))
+        self.selection_seconds += time.perf_counter() - began
+
+    def _outputs_on_host(self) -> Mapping[str, np.ndarray]:
+        return {name: array.cpu().numpy() for name, array in self.outputs().items()}
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the samples of every step are chosen among more."""
+        return self.subset.redrawn is not None and self.subset.redrawn.draw.in_steps
 
     def _batches(self) -> tuple[tuple[int, int], ...]:
-        """Return the batches of the current epoch."""
-        return self.plan.batches_of(self.done, len(self.indices))
+        """Return the batches of the current epoch, where they are chosen, of what is chosen."""
+        samples = self.plan.samples if self.in_steps else len(self.indices)
+        return self.plan.batches_of(self.done, samples)
+
+    def _candidates(self, batches: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        """Return among which positions in the epoch's order each of `batches` is chosen.
+
+        An epoch shows all samples once, each batch as large a share of them as it is of the batches.
+        """
+        if not self.in_steps:
+            return batches
+        total, chosen = len(self.indices), self.plan.samples
+        return tuple((start * total // chosen, stop * total // chosen) for start, stop in batches)
+
+    @torch.no_grad()
+    def _best(self, samples: Tensor, images: Tensor, count: int) -> Tensor:
+        """Return the `count` positions of highest priority among `samples` (n,), with their `images`.
+
+        The pass is in training mode. Of equal priorities the first in the epoch's random order are taken.
+        """
+        parts = images.tensor_split(math.ceil(len(images) / evaluation.BATCH))
+        logits = torch.cat([self.model(part)[1] for part in parts])
+        losses = objective.losses(logits.float(), self.data.train.labels[samples])
+        priorities = self.subset.redrawn.draw.priorities(losses, samples)
+        return priorities.argsort(descending=True, stable=True)[:count]
 
     def _train_step(self, indices: Tensor, images: Tensor, weights: Tensor) -> None:
         """Take one optimiser step on the samples `indices` (B,); `images` are this process's part."""
@@ -165,7 +213,7 @@ class Training:
         if self.recorder and self.options.record == "train":
             self.recorder.record(indices, logits)
         if self.subset.redrawn:
-            self.seen[indices] = cross_entropy(logits.float(), labels, reduction="none")
+            self.seen[indices] = objective.losses(logits.float(), labels)
 
     def _update(self, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Take one optimiser step and note how it went; return its logits (B, classes).
@@ -175,7 +223,7 @@ class Training:
         loss, logits = self._together(*self._gradients(images, labels, weights), len(labels))
         self.optimizer.step(self.rates.index_select(0, self.iteration))
         self.losses.index_copy_(0, self.place, loss[None])
-        self.correct += (logits.argmax(1) == labels).sum()
+        self.correct += objective.right(logits, labels).sum()
         self.iteration += 1
         self.place += 1
         return logits
@@ -223,7 +271,7 @@ class Training:
         for part in zip(*(tensor.tensor_split(self.parts) for tensor in batch), strict=True):
             images, labels, weights = part
             _, logits = self.model(images)
-            losses = cross_entropy(logits, labels, reduction="none") * weights
+            losses = objective.losses(logits, labels) * weights
             loss = losses.sum() / samples
             loss.backward()
             total += loss.detach()
@@ -234,17 +282,18 @@ class Training:
         """Write the epoch's dynamics, evaluate if it is due, and note the epoch's history."""
         batches = self._batches()
         sizes = self._on_device(np.array([stop - start for start, stop in batches]))
-        seen = batches[-1][1]
+        seen, predictions = batches[-1][1], self.data.train.labels[0].numel()
         entry = {
             "epoch": self.epoch + 1,
             "lr": self._rate(0),
             "train_loss": ((self.losses[: len(batches)].double() * sizes).sum() / seen).item(),
-            "train_accuracy": self.correct.item() / seen,
+            "train_accuracy": self.correct.item() / (seen * predictions),
         }
         accuracies, after = {}, self.done + len(batches)
         if self.plan.evaluates(self.done, after):
             accuracies = self._evaluate(self.epoch + 1, last=after == self.plan.iterations)
-        if self.subset.surrogate and self.options.record == "eval":
+        recorded = self.subset.surrogate and not self.subset.half
+        if recorded and self.options.record == "eval":
             logits = self.predict(self.data.train)[1]
             if self.recorder:
                 everything = torch.arange(len(self.data.train), device=self.device)
@@ -265,6 +314,12 @@ class Training:
             self.logits = logits
         scored = {name: found.numpy() for name, found in logits.items()}
         return self.reports.update(epoch, scored, last=last)
+
+    def outputs(self) -> dict[str, Tensor]:
+        """Return what the network makes of train and val, in evaluation mode, as evidence names it."""
+        splits = (self.data.train, self.data.val)
+        made = [Outputs(part.labels, *self.predict(part)) for part in splits if len(part)]
+        return arrays_of(*made)
 
     def predict(self, split: Split) -> tuple[Tensor, Tensor]:
         """Return the features (n, D) and logits (n, classes) in evaluation mode."""
@@ -302,7 +357,7 @@ class Training:
             "position": [self.epoch, self.step, self.done, self.parts],
             "drawn": self.subset.redrawn and [self.indices, self.weights, self.seen],
             "epoch": [self.losses, self.correct],
-            "seconds": [self.seconds, self.training_seconds],
+            "seconds": [self.seconds, self.training_seconds, self.selection_seconds],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -322,7 +377,7 @@ class Training:
         self.place.fill_(self.step)
         self.losses, self.correct = state["epoch"]
         self.iteration.fill_(self._iterations_done())
-        self.seconds, self.training_seconds = state["seconds"]
+        self.seconds, self.training_seconds, self.selection_seconds = state["seconds"]
 
     def _rates(self) -> np.ndarray:
         """Return the learning rate of every iteration, as the device's optimisers read it."""
@@ -384,12 +439,12 @@ def _check_parts(plan: Plan, group: Group) -> None:
 
 
 def _weights(subset: Subset, options: TrainingOptions) -> np.ndarray:
-    """Return the sample weights (M,) of the loss, of mean 1: all 1 if it is not weighted.
+    """Return the sample weights (M,) of the loss, of mean 1: all 1 if it is not weighted, or redrawn.
 
     (The code of DeepCore divides by the sum of the weights in every batch instead.)
     """
     wanted = options.weighted_loss
-    if wanted == "false" or (wanted == "where_given" and subset.weights is None):
+    if subset.redrawn or wanted == "false" or (wanted == "where_given" and subset.weights is None):
         return np.ones(len(subset.indices), np.float32)
     if subset.weights is None:
         raise UserError("weighted_loss: this coreset has no weights; its method gives none")

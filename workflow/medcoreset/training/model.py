@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from medcoreset.networks.classifier import layout_of
 from medcoreset.training.convolution import speed_up
 
 
@@ -17,11 +18,11 @@ class Model(nn.Module):
         super().__init__()
         self.network = network
         self.arithmetic = arithmetic
-        self.to(device=device, memory_format=torch.channels_last)
+        self.to(device=device, memory_format=layout_of(network))
         speed_up(network, device, arithmetic)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the features (B, D) and logits (B, classes) of images (B, channels, H, W)."""
+        """Return the features (B, D) and logits (B, classes) of images (B, channels[, D], H, W)."""
         lowered = self.arithmetic != torch.float32
         with torch.autocast(images.device.type, self.arithmetic, enabled=lowered):
             features = self.network.features(images)

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 
 from medcoreset import device, seeding
 from medcoreset.atomic import replacing, write_json, write_npz
+from medcoreset.cost import Cost
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError, say
 from medcoreset.identity import beside, digest
@@ -21,7 +22,7 @@ from medcoreset.locks import sole
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
-from medcoreset.recording.outputs import Outputs, write_outputs
+from medcoreset.recording.outputs import write_arrays
 from medcoreset.recording.recorder import Recorder
 from medcoreset.reporting.metrics import of_coreset
 from medcoreset.training import coreset, group
@@ -34,7 +35,7 @@ from medcoreset.training.checkpoint import (
     state_bytes,
     state_folder,
 )
-from medcoreset.training.data import Data, Split, resident
+from medcoreset.training.data import Data, resident
 from medcoreset.training.draw import Draw
 from medcoreset.training.group import Group
 from medcoreset.training.loop import Subset, Training
@@ -54,7 +55,8 @@ class Job:
 
     `run` are the entries of metrics.json that say which cell of a study this is; `recipe` is what
     the outputs are made by, `expects` what the dataset and the coresets were to be made by. `draw`
-    draws what is trained on anew in every epoch, in place of coresets.
+    draws what is trained on while a network trains, in place of coresets; `before` is what that took
+    beforehand, if anything.
     """
 
     dataset: Path
@@ -68,17 +70,23 @@ class Job:
     recipe: str = ""
     expects: tuple[str, ...] = ()
     draw: Draw | None = None
+    before: Cost | None = None
 
 
-def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
-    """Train on the full training set and write metrics, predictions, model and evidence.
+def train_surrogate(job: Job, seed: int, probs_budget_mb: float, half: int = 0) -> None:
+    """Train on the full training set, or one `half` of it, and write metrics, predictions, model, evidence.
 
     `out` gets `evidence/` (training dynamics and the final network's outputs), `model.pt`,
     `predictions.npz` and, last, `metrics.json`. What an earlier job finished under the same
     identity is taken over, not trained again. Processes that `torchrun` started train together.
+    The evidence of one that was trained on a half, 1 or 2, is about all samples, says which of them it
+    was trained on (`members`), and has no dynamics.
     """
     with _bench(job, group.started()) as bench:
-        subset = replace(*coreset.whole([seed], bench.dataset), surrogate=True)
+        if half:
+            subset = coreset.half(seed, half, bench.dataset)
+        else:
+            subset = replace(*coreset.whole([seed], bench.dataset), surrogate=True)
         identity = bench.identity(subset) | {"probs_budget_mb": probs_budget_mb}
         if any(bench.group.most(bench.group.first and bench.restored(seed, identity))):
             say(f"{job.out} was trained before and is taken over")
@@ -89,7 +97,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             shutil.rmtree(evidence, ignore_errors=True)
         epochs = plan(len(subset.indices), job.options).epochs
         recorder = None
-        if epochs > 0 and bench.group.first:
+        if epochs > 0 and bench.group.first and not half:
             # The first process has the logits of all of them.
             about = evidence, bench.data.train.labels, bench.data.classes
             if state is None:
@@ -97,12 +105,13 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
             else:
                 recorder = Recorder.resume(*about, together=False)
         training = bench.train(subset, checkpoint, state, recorder)
-        train, val = _outputs(training, bench.data.train), None
-        if len(bench.data.val):
-            val = _outputs(training, bench.data.val)
+        outputs = training.outputs()
+        if half:
+            outputs["members"] = torch.zeros(len(bench.data.train), dtype=torch.bool)
+            outputs["members"][torch.from_numpy(subset.indices)] = True
         if not bench.group.first:
             return
-        write_outputs(evidence, train, val)
+        write_arrays(evidence, outputs)
         bench.seal(evidence)
         with replacing(bench.state / "model.pt") as temporary:
             temporary.write_bytes(state_bytes(training.model.network.state_dict()))
@@ -117,7 +126,7 @@ def train_surrogate(job: Job, seed: int, probs_budget_mb: float) -> None:
 def train_coresets(job: Job, seeds: list[int], coresets: Path | None, trainings: int = 1) -> None:
     """Train networks, `trainings` per seed, on its coreset or the full training set, and report them.
 
-    What the job draws anew in every epoch is drawn of the full training set.
+    What the job draws while it trains is drawn of the full training set.
 
     Seeds that an earlier job finished under the same identity are taken over, not trained again;
     for that the results of finished seeds are kept beside the outputs.
@@ -258,6 +267,7 @@ class _Bench:
             "rules": training.reports.found,
             "history": training.history,
             "seconds": training.seconds,
+            "selection_seconds": training.selection_seconds,
             "samples_per_second": samples / max(training.training_seconds, 1e-9),
             "peak_memory_mb": device.peak_memory_mb(self.device),
             "kernels": device.kernels(self.device),
@@ -399,9 +409,14 @@ class _Bench:
         """Return what may differ between two equal runs: time, memory, place, versions.
 
         `identity` is the SHA-256 of all that a seed's result depends on, the code included.
+        `selection_seconds` are those of `seconds` in which was selected what to train on, and `before` the
+        cost of the evidence for it.
         """
+        selecting = {seed: record["selection_seconds"] for seed, record in records.items()}
         return {
             "seconds": {seed: record["seconds"] for seed, record in records.items()},
+            **({"selection_seconds": selecting} if self.job.draw else {}),
+            **({"before": asdict(self.job.before)} if self.job.before else {}),
             "samples_per_second": float(
                 np.mean([record["samples_per_second"] for record in records.values()])
             ),
@@ -416,23 +431,13 @@ class _Bench:
 
     def _network(self, streams: int) -> torch.nn.Module:
         torch.manual_seed(seeding.stream_seed(streams, "initialisation"))
-        return build(
-            self.job.network,
-            channels=self.data.channels,
-            classes=self.data.classes,
-            image_size=self.data.image_size,
-        )
+        return build(self.job.network, **self.data.shape)
 
     def _kept_surrogate(self) -> Path:
         return kept_folder(self.job.out) / self.job.out.name
 
     def _kept(self, seed: int) -> Path:
         return kept_folder(self.job.out) / f"seed{seed}.npz"
-
-
-def _outputs(training: Training, split: Split) -> Outputs:
-    """Return what the trained surrogate makes of a split, in evaluation mode."""
-    return Outputs(split.labels, *training.predict(split))
 
 
 def _move(source: Path, target: Path) -> None:

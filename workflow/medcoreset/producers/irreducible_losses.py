@@ -1,0 +1,22 @@
+import numpy as np
+
+from medcoreset.producers.registry import producing
+from medcoreset.producers.source import Source
+
+
+@producing("irreducible_losses", halves=True)
+def irreducible_losses(source: Source) -> np.ndarray:
+    """Compute the loss of each training sample under that of two surrogates which was not trained on it, (N,).
+
+    Each surrogate is trained on a half of the training set, and its outputs are in evaluation mode.
+    """
+    from medcoreset.evidence import Evidence
+
+    folder, dataset, device, threads = source
+    evidence = Evidence.load(folder / "evidence", device=device, threads=threads)
+    evidence.require("logits", "labels", "members")
+    evidence.check_labels(dataset.train_labels)
+    logits, labels = evidence["logits"].astype(np.float64), evidence["labels"]
+    losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+    # Rounding may take the loss of a certain prediction a little below 0.
+    return np.where(evidence["members"].astype(bool), np.nan, np.maximum(losses, 0))
