@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import nbformat
-import numpy as np
 import pytest
 from nbclient import NotebookClient
 
@@ -31,6 +30,7 @@ from medcoreset.study.documents import parse_yaml
 from medcoreset.study.schema import schema, validated
 from tests.any_evidence import evidence_of
 from tests.conftest import ROOT
+from tests.own_loop import OWN_LOOP
 
 FENCE = re.compile(
     r"^(<!-- not run: [^\n]*-->\n)?( *)```(\w+)([^\n]*)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE
@@ -130,19 +130,13 @@ def test_python_that_is_not_run_imports_what_exists():
 
 
 def test_the_three_lines_of_the_readme_run(tmp_path, monkeypatch):
+    """As printed, with the names that it takes from a training loop of the reader's own."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    names = {"medcoreset": medcoreset, "labels": np.arange(200) % 10, "indices": np.arange(200)}
     (block,) = (each for each in blocks("python") if each.page == "README.md")
-    first, second, third = block.text.splitlines()
-    exec(first, names)
-    for _ in range(5):
-        names["logits"] = rng.normal(size=(200, 10))
-        names["logits"][names["indices"], names["labels"]] += 1
-        exec(second, names)
-        names["recorder"].end_epoch()
-    exec(third, names)
-    assert len(set(names["coreset"])) == 20
+    names: dict[str, Any] = {}
+    exec(OWN_LOOP, names)
+    exec(block.text, names)
+    assert len(names["subset"]) == len(set(names["selection"].indices)) == 20
 
 
 def test_the_notebook_runs_and_its_pictures_are_in_it(tmp_path):

@@ -116,7 +116,8 @@ class Redraw:
         evidence = Evidence(
             progressed.outputs(), name=f"the network of epoch {epoch}", device=progressed.device
         )
-        how = {"seed": stream_seed(seed, "redraw", epoch), "options": self.options}
+        how = {"seed": stream_seed(seed, "redraw", epoch)}
+        how["options"] = self.options | {RESELECT.name: None}
         found = select(self.method, evidence, size, balance=self._balance, **how)
         weights = found.weights
         return found.indices, None if weights is None else weights / weights.mean()

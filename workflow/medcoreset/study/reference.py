@@ -6,6 +6,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -170,11 +171,17 @@ def _method(method: Method) -> str:
     label = f" ({method.label})" if method.label != method.name else ""
     parts = [
         f"### `{method.name}`{label} {{ #{method.name} }}",
-        method.summary,
+        _explained(method),
         "\n".join(f"- **{name}**: {text}" for name, text in facts),
         _options(method.options),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _explained(method: Method) -> str:
+    """Return the docstring of the function that is the method, which also explains its options."""
+    function = method.select or method.pick or method.prune or method.score
+    return inspect.getdoc(function) or method.summary
 
 
 def _options(options: Mapping[str, Option]) -> str:
