@@ -150,10 +150,6 @@ class Epoch:
         # Of several labels, probabilities add up to anything.
         single = self.labels.ndim == 1
         distribution = ((logits.sum(1) - 1).abs() <= TOLERANCE) & (logits >= -TOLERANCE).all(1)
-        if (
-            self.labels.ndim == 2
-        ):  # several labels per sample, whose probabilities add up to anything
-            distribution = torch.zeros_like(distribution)
         found = [
             indices.min(),
             -indices.max(),
