@@ -19,7 +19,7 @@ from medcoreset.training.options import TrainingOptions
 @click.option(
     "--half",
     type=click.IntRange(1, 2),
-    help="train on one of two halves of the training set, which the seed draws, and record no dynamics",
+    help="Train on one of two halves of the training set, which the seed draws, and record no dynamics.",
 )
 @click.option(
     "--probs-budget-mb",

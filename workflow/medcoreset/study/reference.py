@@ -180,7 +180,7 @@ def _method(method: Method) -> str:
 
 def _explained(method: Method) -> str:
     """Return the docstring of the function that is the method, which also explains its options."""
-    function = method.select or method.pick or method.prune or method.score
+    function = method.select or method.pick or method.prune or method.prioritize or method.score
     return inspect.getdoc(function) or method.summary
 
 
@@ -224,8 +224,10 @@ def _networks() -> str:
             for option, default in network.options.items()
         ]
         family = f"networks/{network.family}.py"
-        cells.append((f"`{name}`", ", ".join(options) or "–", f"{network.smallest}", f"`{family}`"))
-    return rows(("network", "options and defaults", "smallest image in pixels", "file"), cells)
+        of = "volumes" if network.dimensions == 3 else "images"
+        smallest = f"{network.smallest} pixels"
+        cells.append((f"`{name}`", ", ".join(options) or "–", of, smallest, f"`{family}`"))
+    return rows(("network", "options and defaults", "of", "from", "file"), cells)
 
 
 def _figures() -> str:
@@ -262,6 +264,7 @@ def _datasets() -> str:
         counts[1] = counts[1] if source.has_val else "held out"
         licence = source.licence or "see its `results/data/NAME.json`"
         classes = str(len(source.class_shares))
+        classes += " labels, several per image" if source.multilabel else ""
         cells.append((f"`{name}`", label(parse(name)), classes, *counts, sizes, licence))
     columns = ("name", "dataset", "classes", "train", "val", "test", "pixels", "licence")
     return rows(columns, cells)
@@ -273,7 +276,8 @@ def _sizes(name: str, source: Source) -> str | None:
     if base in SOURCES and size.isdigit():
         return None
     others = [f"`_{other}`" for other in IMAGE_SIZES if f"{name}_{other}" in SOURCES]
-    return ", ".join([str(source.image_size), *others])
+    sizes = ", ".join([str(source.image_size), *others])
+    return f"{sizes} (volumes)" if source.dimensions == 3 else sizes
 
 
 def _targets() -> str:
