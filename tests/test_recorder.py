@@ -71,6 +71,24 @@ def test_logits_may_be_of_any_kind(tmp_path, kind):
     np.testing.assert_allclose(found["probs"][0], p, atol=1e-3)
 
 
+def test_several_labels_per_sample_are_rows(tmp_path):
+    """Sigmoids that add up to 1 are no mistake there."""
+    labels = np.random.default_rng(0).integers(0, 2, (N, C))
+    recorder = Recorder(tmp_path / "x", labels, C, 2)
+    recorder.record(np.arange(N), logits(0))
+    recorder.end_epoch()
+    p = 1 / (1 + np.exp(-logits(0)))
+    found = arrays(tmp_path / "x")
+    np.testing.assert_allclose(
+        found["error_norm"][0], np.linalg.norm(p - labels, axis=1), rtol=1e-5
+    )
+    np.testing.assert_allclose(found["probs"][0], p, atol=1e-3)
+    recorder = Recorder.resume(tmp_path / "x", labels, C)
+    recorder.record(np.arange(N), np.full((N, C), 1 / C))
+    recorder.end_epoch()
+    assert arrays(tmp_path / "x")["seen"].all()
+
+
 def test_what_is_recorded_is_a_copy(tmp_path):
     recorder, values = Recorder(tmp_path / "x", LABELS, C, 1), torch.from_numpy(logits(0))
     with torch.inference_mode():
@@ -276,6 +294,8 @@ def test_an_epoch_of_nothing_and_one_too_many_are_refused(tmp_path):
         ({"labels": LABELS - 1}, r"labels\[0\] is -1"),
         ({"labels": np.eye(C)[LABELS]}, r"labels is float64 \(20, 4\)"),
         ({"labels": []}, "labels is"),
+        ({"labels": 3}, r"labels is int64 \(\)"),
+        ({"labels": 2 * np.eye(C, dtype=int)[LABELS]}, r"labels\[0, 0\] is 2, but rows of labels"),
         ({"classes": 1}, "classes is 1, but it is to be an integer from 2"),
         ({"classes": "4"}, "classes is '4'"),
         ({"epochs": 0}, "epochs is 0, but"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from medcoreset import methods
+from medcoreset.datasets import sources
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.arrays import OUTPUTS, follows
@@ -353,3 +354,14 @@ def test_weights_that_come_while_it_trains_satisfy_a_loss_that_is_always_weighte
     one = job(tmp_path, digits(train=130, held_out=40), weighted_loss="true")
     train_coresets(dataclasses.replace(one, draw=redraw(name, **options)), [0], None)
     assert (one.out / "metrics.json").exists()
+
+
+@pytest.mark.trains
+def test_samples_of_several_labels_are_selected_again(tmp_path):
+    dataset = sources.read_stand_in("chestmnist", 120, tmp_path)
+    one = job(tmp_path, dataset, epochs=5)
+    draw = dataclasses.replace(redraw("craig", reselect=2), balance="global")
+    train_coresets(dataclasses.replace(one, draw=draw), [0], None)
+    metrics = json.loads((one.out / "metrics.json").read_text())
+    assert metrics["run"]["coreset_size"] == np.ceil(0.3 * len(dataset.train_labels))
+    assert metrics["measured"]["selection_seconds"]["0"] > 0

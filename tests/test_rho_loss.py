@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from medcoreset import methods, seeding
 from medcoreset.__main__ import cli
+from medcoreset.datasets import sources
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.networks.factory import build
@@ -317,3 +318,26 @@ def test_a_study_trains_two_halves_for_every_surrogates_seed(tmp_path):
     small = rehearsal.of(found)
     (options,) = small.options(small.experiments["rho"], "rho_loss", "digits", "tiny", 0.1)
     assert options["at"] == 4
+
+
+@pytest.mark.trains
+def test_of_several_labels_per_sample_losses_are_means_over_labels(tmp_path):
+    dataset = sources.read_stand_in("chestmnist", 120, tmp_path)
+    one = job(tmp_path, dataset, epochs=2)
+    jobs = [dataclasses.replace(one, out=tmp_path / f"half{half}") for half in (1, 2)]
+    for half, each in enumerate(jobs, start=1):
+        train_surrogate(each, 0, 10, half)
+    made = [Source(each.out, dataset, "cpu", 1) for each in jobs]
+    found = PRODUCERS["irreducible_losses"].produce(made)
+    labels, expected = np.asarray(dataset.train_labels), np.empty(len(dataset.train_labels))
+    for each in jobs:
+        logits = np.load(each.out / "evidence" / "logits.npy").astype(np.float64)
+        p = np.where(labels == 1, 1, -1) * logits
+        other = ~np.load(each.out / "evidence" / "members.npy")
+        expected[other] = np.log1p(np.exp(-p)).mean(axis=1)[other]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    method = methods.get("rho_loss")
+    evidence = Evidence({"irreducible_losses": found})
+    draw = Redraw(method, method.defaults(), 0.3, evidence=evidence)
+    train_coresets(dataclasses.replace(one, draw=draw), [0], None)
+    assert (one.out / "metrics.json").exists()

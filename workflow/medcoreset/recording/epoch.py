@@ -147,17 +147,15 @@ class Epoch:
     def _note(self, indices: Tensor, sample: Tensor, logits: Tensor, again: Tensor) -> None:
         n = len(self.labels)
         finite = torch.isfinite(logits).all(1)
+        # Of several labels, probabilities add up to anything.
+        single = self.labels.ndim == 1
         distribution = ((logits.sum(1) - 1).abs() <= TOLERANCE) & (logits >= -TOLERANCE).all(1)
-        if (
-            self.labels.ndim == 2
-        ):  # several labels per sample, whose probabilities add up to anything
-            distribution = torch.zeros_like(distribution)
         found = [
             indices.min(),
             -indices.max(),
             sample.masked_fill(finite, n).min(),
             sample.masked_fill(~again, n).min(),
-            distribution.all().long(),
+            (distribution.all() & single).long(),
         ]
         self.noted = torch.minimum(self.noted, torch.stack(found))
 

@@ -25,10 +25,11 @@ class Recorder:
     that is at most `probs_budget_mb` MB. Entries of samples that an epoch did not visit are zero, and
     `seen` is false there: methods leave them out.
 
-    `labels` are the classes of all training samples, integers (N,) from 0 to `classes` − 1, and `indices`
-    are places in them. Several labels per sample are rows (N, `classes`) of 0 and 1. `epochs` is T; None lets the files grow (and drops `probs.npy` when it becomes too
-    large). A batch may not have a sample twice, unless the sampler draws with `replacement`; of several
-    records of a sample in an epoch the last counts, and one line says so.
+    `labels` are the classes of all training samples, integers (N,) from 0 to `classes` − 1, or of several labels
+    per sample rows (N, `classes`) of 0 and 1; `indices` are places in them. `epochs` is T; None lets the
+    files grow (and drops `probs.npy` when it becomes too large). A batch may not have a sample twice, unless
+    the sampler draws with `replacement`; of several records of a sample in an epoch the last counts, and
+    one line says so.
 
     Of several processes of `torch.distributed` each makes a recorder and records its own batches; at the
     end of an epoch they are put `together` (of a sample in several processes, the last process's counts) and
@@ -228,14 +229,19 @@ def _classes(given: Any) -> int:
 def _labels(given: Array, classes: int) -> Tensor:
     """Return labels (N,) or (N, C) as int64, if they are classes or rows of labels, else raise UserError."""
     labels = _tensor("labels", given)
-    if not len(labels) or not _is_integral(labels) or labels.shape[1:] not in ((), (classes,)):
+    fitting = labels.ndim and len(labels) and labels.shape[1:] in ((), (classes,))
+    if not fitting or not _is_integral(labels):
         raise UserError(
             f"labels is {_described(labels)}, but it is to be integers (N,), the class of each sample, or "
             f"rows (N, {classes}) of 0 and 1"
         )
     if labels.ndim == 2:
-        if ((labels < 0) | (labels > 1)).any():
-            raise UserError("labels has rows with other numbers than 0 and 1")
+        wrong = ((labels < 0) | (labels > 1)).nonzero()
+        if len(wrong):
+            row, column = wrong[0].tolist()
+            raise UserError(
+                f"labels[{row}, {column}] is {int(labels[row, column])}, but rows of labels are to be of 0 and 1"
+            )
         return labels.detach().to(torch.int64)
     wrong = ((labels < 0) | (labels >= classes)).nonzero()
     if len(wrong):
