@@ -363,20 +363,35 @@ def test_links_of_files_that_are_no_pages_lead_somewhere():
                 assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The documentation, built as `make docs` builds it."""
-    folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
-        cwd=ROOT,
+def build(config: Path, folder: Path) -> subprocess.CompletedProcess:
+    """Build a site as `make docs` does; with --quiet warnings would not count."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config, "--site-dir", folder],
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The documentation."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def test_a_link_that_leads_nowhere_ends_the_build(tmp_path):
+    assert "mkdocs build --strict\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("[a page](none.md), [a part](#none)\n")
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [index.md]\nhooks: []\nplugins: []\n")
+    done = build(config, tmp_path / "site")
+    assert done.returncode != 0
+    assert "Aborted with 2 warnings in strict mode" in done.stdout + done.stderr
 
 
 def test_the_site_lists_what_is_registered(site):
