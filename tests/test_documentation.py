@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import click
 import nbformat
 import pytest
+import yaml
 from nbclient import NotebookClient
 
 import medcoreset
@@ -37,6 +38,7 @@ FENCE = re.compile(
 )
 TITLE = re.compile(r'title="([^"]+)"')
 
+WORKFLOW = ".github/workflows/main.yaml"
 STUDY = configuration.load({})
 GROUPS = {"eva", "deepcore", "all", "every"}
 
@@ -69,12 +71,15 @@ def blocks(*languages: str) -> list[Block]:
 
 
 def commands() -> list[tuple[str, list[str]]]:
-    """Return the commands of all shell blocks, as words, each with its page."""
+    """Return the commands of all shell blocks, and of the workflow for GitHub, as words with their page."""
+    texts = [(block.page, block.text) for block in blocks("sh")]
+    steps = yaml.safe_load((ROOT / WORKFLOW).read_text(encoding="utf-8"))["jobs"].values()
+    texts += [(WORKFLOW, step["run"]) for job in steps for step in job["steps"] if "run" in step]
     found = []
-    for block in blocks("sh"):
-        for line in block.text.replace("\\\n", " ").splitlines():
+    for page, text in texts:
+        for line in text.replace("\\\n", " ").splitlines():
             if words := shlex.split(line, comments=True):
-                found.append((block.page, words))
+                found.append((page, words))
     return found
 
 
@@ -163,7 +168,9 @@ def outputs(page: str) -> list[list[str]]:
     return [
         words[1:]
         for place, words in commands()
-        if place == page and words[:3] == ["python", "-m", "medcoreset"] and "evidence.npz" in words
+        if place == page
+        and words[:3] == ["python", "-m", "medcoreset"]
+        and {"evidence", "evidence.npz"} & set(words[4:])
     ]
 
 
@@ -233,15 +240,9 @@ def test_configuration_that_is_shown_is_valid(block, tmp_path):
     small |= {"surrogate": {"network": "lenet"}, "rates": [0.1, 0.2], "seeds": [0], "methods": {}}
     (tmp_path / "experiments").mkdir()
     file = tmp_path / "experiments" / "shown.yaml"
-    file.write_text(to_yaml(small | content))
+    file.write_text(yaml.safe_dump(small | content, sort_keys=False))
     study = configuration.load({"studies": [str(tmp_path)]})
     assert study.experiments["shown"]["methods"]
-
-
-def to_yaml(content: dict) -> str:
-    import yaml
-
-    return yaml.safe_dump(content, sort_keys=False)
 
 
 def shown(title: str) -> str:
