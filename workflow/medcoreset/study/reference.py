@@ -5,6 +5,7 @@
 """
 
 import dataclasses
+import html
 import importlib
 import inspect
 import json
@@ -28,6 +29,7 @@ from medcoreset.study.configuration import Study
 from medcoreset.study.schema import schema
 from medcoreset.training.options import TrainingOptions
 
+CODE_WITH_BAR = re.compile(r"`([^`]*\|[^`]*)`")
 MARKED = re.compile(r"(<!-- table: (\w+) -->)\n.*?(<!-- /table -->)", re.DOTALL)
 
 
@@ -53,7 +55,13 @@ def rows(columns: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    text = CODE_WITH_BAR.sub(_as_html, " ".join(text.split()))
+    return text.replace("|", "\\|")
+
+
+def _as_html(code: re.Match) -> str:
+    """Return code with bars in HTML: in Markdown some programs show a backslash that others need."""
+    return f"<code>{html.escape(code[1]).replace('|', '&#124;')}</code>"
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -146,13 +154,13 @@ def _methods() -> str:
     cells = [
         (
             f"[`{name}`](#{name})",
-            method.summary,
             ", ".join(f"`{need}`" for need in method.needed()) or "–",
             method.reference,
+            method.summary,
         )
         for name, method in sorted(METHODS.items())
     ]
-    return rows(("method", "what it does", "evidence", "reference"), cells)
+    return rows(("method", "evidence", "reference", "what it does"), cells)
 
 
 def _method_sections() -> str:
@@ -289,9 +297,14 @@ def _targets() -> str:
         experiment = study.experiments[name]
         group = experiment["group"] if experiment["group"] != "none" else "–"
         data = ", ".join(f"`{each}`" for each in experiment["datasets"])
-        rates = ", ".join(f"{rate:g}" for rate in experiment["rates"])
-        cells.append((f"`{name}`", experiment["title"], group, data, rates))
-    return rows(("target", "title", "group", "datasets", "rates"), cells)
+        cells.append((f"`{name}`", group, data, _rates(experiment["rates"]), experiment["title"]))
+    return rows(("target", "group", "datasets", "rates", "title"), cells)
+
+
+def _rates(rates: list[float]) -> str:
+    if len(rates) > 3:
+        return f"{len(rates)}, {min(rates):g} to {max(rates):g}"
+    return ", ".join(f"{rate:g}" for rate in rates) or "–"
 
 
 # --- command line ------------------------------------------------------------------------------
