@@ -9,6 +9,7 @@ def irreducible_losses(source: Source) -> np.ndarray:
     """Compute the loss of each training sample under that of two surrogates which was not trained on it, (N,).
 
     Each surrogate is trained on a half of the training set, and its outputs are in evaluation mode.
+    The loss is that of a training (`objective.losses`), which it is compared with.
     """
     import torch
 
