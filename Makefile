@@ -34,7 +34,7 @@ rehearse: setup ## every experiment in small, on stand-ins, with a forecast of t
 	snakemake --cores all every --config rehearse=true
 
 docs: setup ## the documentation, in site/, with warnings as errors
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Done: site/index.html"
 
 lint: setup ## style of Python and Snakemake files, and types

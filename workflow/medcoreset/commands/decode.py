@@ -23,7 +23,7 @@ from medcoreset.provenance import check_inputs
     "--expects",
     multiple=True,
     metavar="SHA256",
-    help="What DATASET was to be made by; another is refused.",
+    help="The --recipe that DATASET must have.",
 )
 def command(dataset: Path, threads: int, expects: tuple[str, ...]) -> None:
     """Decode the images of a dataset NAME+stream=decoded into the folder of its name beside it.

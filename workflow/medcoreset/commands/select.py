@@ -15,7 +15,7 @@ from medcoreset.selection.listing import check_list, write_list
 @click.command(name="select", cls=flags.Stage)
 @click.argument("method")
 @click.argument("evidence", type=click.Path(path_type=Path))
-@click.option("--rate", type=float, help="Share of the samples to select, above 0, at most 1.")
+@click.option("--rate", type=float, help="Selection rate, above 0 and at most 1.")
 @click.option("--count", type=int, help="Number of samples to select, in place of --rate.")
 @flags.balance
 @click.option("--seed", type=flags.SEED, default=0, show_default=True)

@@ -57,8 +57,8 @@ class Dataset:
     """Images and labels in three splits; whoever holds one may rely on what is said here.
 
     `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, or (N, D, H, W) for
-    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with several labels per sample (N, classes),
-    0 or 1 each. Only val may be empty. `info` has what the
+    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with
+    several labels per sample (N, classes), 0 or 1 each. Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
     `train_source`, int64 (N,), is the place of each training sample in the training set as its makers

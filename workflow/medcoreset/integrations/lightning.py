@@ -19,6 +19,9 @@ class RecordDynamics(Callback):
     processes, each records its part.
     """
 
+    recorder: Recorder
+    """What records, from the start of the training on."""
+
     def __init__(
         self,
         folder: str | Path,
@@ -31,7 +34,7 @@ class RecordDynamics(Callback):
     ) -> None:
         self.about = folder, labels, classes
         self.epochs, self.probs_budget_mb, self.replacement = epochs, probs_budget_mb, replacement
-        self.recorder: Recorder | None = None
+        self._begun = False
         self._state: dict[str, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -39,20 +42,21 @@ class RecordDynamics(Callback):
         if self._state:
             self.recorder = Recorder.resume(*self.about, replacement=self.replacement)
             self.recorder.load(self._state)
-        elif self.recorder is None:
+        elif not self._begun:
             self.recorder = Recorder(
                 *self.about,
                 self.epochs,
                 probs_budget_mb=self.probs_budget_mb,
                 replacement=self.replacement,
             )
+        self._begun = True
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Write the epoch that a checkpoint had all batches of, but not the end: Lightning tells none."""
-        if self._state and self._begun().epoch < trainer.current_epoch:
-            self._begun().end_epoch()
+        if self._state and self.recorder.epoch < trainer.current_epoch:
+            self.recorder.end_epoch()
         self._state = {}
 
     def on_train_batch_end(
@@ -78,19 +82,15 @@ class RecordDynamics(Callback):
                 f"the batch is a {type(batch).__name__} without index: train on "
                 "medcoreset.IndexedDataset(dataset)"
             )
-        self._begun().record(index, outputs["logits"])
+        self.recorder.record(index, outputs["logits"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch."""
-        self._begun().end_epoch()
-
-    def _begun(self) -> Recorder:
-        assert self.recorder is not None  # since the training has begun
-        return self.recorder
+        self.recorder.end_epoch()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the recording."""
-        return self.recorder.state() if self.recorder else {}
+        return self.recorder.state() if self._begun else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take what a checkpoint kept."""

@@ -24,6 +24,9 @@ class RecordDynamics(TrainerCallback):
     before count as not seen. With several processes, each records its part.
     """
 
+    recorder: Recorder
+    """What records, from the beginning of the training on."""
+
     def __init__(
         self,
         folder: str | Path,
@@ -36,7 +39,6 @@ class RecordDynamics(TrainerCallback):
     ) -> None:
         self.about = folder, labels, classes
         self.epochs, self.probs_budget_mb, self.replacement = epochs, probs_budget_mb, replacement
-        self.recorder: Recorder | None = None
         self._index: Any = None
         self._hooks: list[Any] = []
 
@@ -45,7 +47,6 @@ class RecordDynamics(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
         """Begin a recording, or go on with that of the checkpoint.
@@ -71,7 +72,7 @@ class RecordDynamics(TrainerCallback):
                 probs_budget_mb=self.probs_budget_mb,
                 replacement=self.replacement,
             )
-        assert model is not None  # as the Trainer gives it
+        model: nn.Module = kwargs["model"]
         self._hooks = [
             model.register_forward_pre_hook(self._take_index, with_kwargs=True),
             model.register_forward_hook(self._record),
@@ -85,7 +86,7 @@ class RecordDynamics(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Write the epoch."""
-        self._begun().end_epoch()
+        self.recorder.end_epoch()
 
     def on_train_end(
         self,
@@ -97,10 +98,6 @@ class RecordDynamics(TrainerCallback):
         """Leave the model as it was."""
         for hook in self._hooks:
             hook.remove()
-
-    def _begun(self) -> Recorder:
-        assert self.recorder is not None  # since the training has begun
-        return self.recorder
 
     def _take_index(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -120,4 +117,4 @@ class RecordDynamics(TrainerCallback):
             raise UserError(
                 f"the model returned a {type(output).__name__} without logits, but it is to be a classifier"
             )
-        self._begun().record(self._index, logits)
+        self.recorder.record(self._index, logits)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Rows:
     def _bytes(self) -> int:
         return int(np.prod(self.shape)) * np.dtype(self.kind).itemsize
 
-    def _write_header(self, file: BinaryIO, rows: int) -> int:
+    def _write_header(self, file: IO[bytes], rows: int) -> int:
         """Write the header of so many rows; return its length, the same for any number of them."""
         about = {
             "shape": (rows, *self.shape),
@@ -76,7 +76,7 @@ class Rows:
         return file.tell()
 
     @contextmanager
-    def _opened(self, mode: Literal["wb", "r+b"]) -> Iterator[BinaryIO]:
+    def _opened(self, mode: str) -> Iterator[IO[bytes]]:
         try:
             with self.path.open(mode) as file:
                 yield file

@@ -136,7 +136,7 @@ class Redraw:
             size,
             balance=self._balance,
             seed=stream_seed(seed, "redraw", epoch),
-            options=self.options,
+            options=self.options | {RESELECT.name: None},
         )
         weights = found.weights
         return found.indices, None if weights is None else weights / weights.mean()

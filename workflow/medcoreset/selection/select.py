@@ -12,7 +12,7 @@ import numpy as np
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.arrays import ARRAYS
-from medcoreset.methods.registry import Balance, Method, Picks, Streams
+from medcoreset.methods.registry import RESELECT, Balance, Method, Picks, Streams
 from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
 from medcoreset.selection.drop import drop_weights
@@ -39,7 +39,7 @@ def score(
     Raises UserError if evidence is missing, a score is NaN, or a method that keeps the
     best-ranked cannot tell any two samples apart.
     """
-    options = method.parse_options(options or {})
+    options = _once(method, options)
     if method.score is None:
         raise UserError(f"{method.name} does not score samples: it selects them directly")
     _require(method, evidence, options)
@@ -90,7 +90,7 @@ def select(
     """
     if not method.selects:
         raise UserError(f"{method.name} chooses while a network trains: it selects no coreset")
-    options = method.parse_options(options or {})
+    options = _once(method, options)
     _check_count(int(np.sum(count)), evidence)
     if method.ranks:
         scores = score(method, evidence, options) if scores is None else scores
@@ -115,6 +115,17 @@ def select(
     indices, weights = _joined(preselected + picked)
     ids = evidence["sample_ids"][indices] if evidence.given("sample_ids") else None
     return Selection(method.name, options, indices, scores, weights, ids)
+
+
+def _once(method: Method, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return all options of a method that selects once; a UserError if it is to do so again and again."""
+    options = method.parse_options(given or {})
+    if (every := options.get(RESELECT.name)) is not None:
+        raise UserError(
+            f"{method.name}: reselect is {every}, which is of a training (medcoreset train --draw): here it is "
+            "to be none"
+        )
+    return options
 
 
 def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> None:

@@ -5,7 +5,9 @@
 """
 
 import dataclasses
+import html
 import importlib
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +29,7 @@ from medcoreset.study.configuration import Study
 from medcoreset.study.schema import schema
 from medcoreset.training.options import TrainingOptions
 
+CODE_WITH_BAR = re.compile(r"`([^`]*\|[^`]*)`")
 MARKED = re.compile(r"(<!-- table: (\w+) -->)\n.*?(<!-- /table -->)", re.DOTALL)
 
 
@@ -52,7 +55,13 @@ def rows(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    text = CODE_WITH_BAR.sub(_as_html, " ".join(text.split()))
+    return text.replace("|", "\\|")
+
+
+def _as_html(code: re.Match[str]) -> str:
+    """Return code with bars in HTML: in Markdown some programs show a backslash that others need."""
+    return f"<code>{html.escape(code[1]).replace('|', '&#124;')}</code>"
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -145,13 +154,13 @@ def _methods() -> str:
     cells = [
         (
             f"[`{name}`](#{name})",
-            method.summary,
             ", ".join(f"`{need}`" for need in method.needed()) or "–",
             method.reference,
+            method.summary,
         )
         for name, method in sorted(METHODS.items())
     ]
-    return rows(("method", "what it does", "evidence", "reference"), cells)
+    return rows(("method", "evidence", "reference", "what it does"), cells)
 
 
 def _method_sections() -> str:
@@ -170,11 +179,17 @@ def _method(method: Method) -> str:
     label = f" ({method.label})" if method.label != method.name else ""
     parts = [
         f"### `{method.name}`{label} {{ #{method.name} }}",
-        method.summary,
+        _explained(method),
         "\n".join(f"- **{name}**: {text}" for name, text in facts),
         _options(method.options),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _explained(method: Method) -> str:
+    """Return the docstring of the function that is the method, which also explains its options."""
+    function = method.select or method.pick or method.prune or method.prioritize or method.score
+    return inspect.getdoc(function) or method.summary
 
 
 def _options(options: Mapping[str, Option]) -> str:
@@ -217,8 +232,10 @@ def _networks() -> str:
             for option, default in network.options.items()
         ]
         family = f"networks/{network.family}.py"
-        cells.append((f"`{name}`", ", ".join(options) or "–", f"{network.smallest}", f"`{family}`"))
-    return rows(("network", "options and defaults", "smallest image in pixels", "file"), cells)
+        of = "volumes" if network.dimensions == 3 else "images"
+        smallest = f"{network.smallest} pixels"
+        cells.append((f"`{name}`", ", ".join(options) or "–", of, smallest, f"`{family}`"))
+    return rows(("network", "options and defaults", "of", "from", "file"), cells)
 
 
 def _figures() -> str:
@@ -255,6 +272,7 @@ def _datasets() -> str:
         counts[1] = counts[1] if source.has_val else "held out"
         licence = source.licence or "see its `results/data/NAME.json`"
         classes = str(len(source.class_shares))
+        classes += " labels, several per image" if source.multilabel else ""
         cells.append((f"`{name}`", label(parse(name)), classes, *counts, sizes, licence))
     columns = ("name", "dataset", "classes", "train", "val", "test", "pixels", "licence")
     return rows(columns, cells)
@@ -266,7 +284,8 @@ def _sizes(name: str, source: Source) -> str | None:
     if base in SOURCES and size.isdigit():
         return None
     others = [f"`_{other}`" for other in IMAGE_SIZES if f"{name}_{other}" in SOURCES]
-    return ", ".join([str(source.image_size), *others])
+    sizes = ", ".join([str(source.image_size), *others])
+    return f"{sizes} (volumes)" if source.dimensions == 3 else sizes
 
 
 def _targets() -> str:
@@ -278,9 +297,14 @@ def _targets() -> str:
         experiment = study.experiments[name]
         group = experiment["group"] if experiment["group"] != "none" else "–"
         data = ", ".join(f"`{each}`" for each in experiment["datasets"])
-        rates = ", ".join(f"{rate:g}" for rate in experiment["rates"])
-        cells.append((f"`{name}`", experiment["title"], group, data, rates))
-    return rows(("target", "title", "group", "datasets", "rates"), cells)
+        cells.append((f"`{name}`", group, data, _rates(experiment["rates"]), experiment["title"]))
+    return rows(("target", "group", "datasets", "rates", "title"), cells)
+
+
+def _rates(rates: list[float]) -> str:
+    if len(rates) > 3:
+        return f"{len(rates)}, {min(rates):g} to {max(rates):g}"
+    return ", ".join(f"{rate:g}" for rate in rates) or "–"
 
 
 # --- command line ------------------------------------------------------------------------------

@@ -161,11 +161,15 @@ def surrogates(study: Study, experiment: Experiment) -> list[Place]:
 
 
 def every_surrogate(study: Study, experiment: Experiment) -> list[Place]:
-    """Return the surrogates of an experiment, and those that its methods average over."""
-    found = dict.fromkeys(surrogates(study, experiment))
+    """Return the surrogates that are trained for an experiment: its rows select by them, or its figures show them."""
+    drawn = {part for figure in experiment["figures"] for part in FIGURES[figure]}
+    first = filter(partial(shown, experiment), surrogates(study, experiment))
+    found = dict.fromkeys(first if drawn & {"sources", "windows"} else ())
     for run in runs(study, experiment):
         if run.surrogate != NO_SURROGATE:
             names = averaged(run.variant, run.surrogate)
+            # What selects while it trains looks at nothing but the evidence that is made of these.
+            names += [run.surrogate] if has_coresets(run.variant) else []
             found |= dict.fromkeys(Place(run.dataset, run.protocol, name) for name in names)
     return list(found)
 
