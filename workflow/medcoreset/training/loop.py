@@ -130,7 +130,7 @@ class Training:
     def _train_epoch(self) -> None:
         """Train from the current step to the end of the current epoch, without synchronising."""
         if self.subset.redrawn and self.step == 0:
-            self._redraw(self.subset.redrawn)
+            self._redraw()
         batches = self._batches()
         if self.step == len(batches):
             return
@@ -158,11 +158,14 @@ class Training:
         self._check_losses(len(batches))
         self.training_seconds += time.perf_counter() - began
 
-    def _redraw(self, redrawn: Redrawn) -> None:
+    def _redraw(self) -> None:
         """Draw what the current epoch trains on, unless it is what the one before did."""
+        assert self.subset.redrawn is not None
         began, share = time.perf_counter(), self.done / self.plan.iterations
         losses, device = self.seen.cpu().numpy(), self.device.type
-        drawn = redrawn(Progressed(self.epoch, share, losses, self._outputs_on_host, device))
+        drawn = self.subset.redrawn(
+            Progressed(self.epoch, share, losses, self._outputs_on_host, device)
+        )
         if drawn is not None:
             indices, weights = drawn
             self.indices = self._on_device(indices)
