@@ -37,9 +37,10 @@ docs: setup ## the documentation, in site/, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Done: site/index.html"
 
-lint: setup ## style of Python and Snakemake files
+lint: setup ## style of Python and Snakemake files, and types
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

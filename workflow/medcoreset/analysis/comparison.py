@@ -7,7 +7,7 @@ is a pair with each of the other's surrogates.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -144,7 +144,7 @@ def compare(table: pd.DataFrame, seeds: pd.DataFrame, reference: str) -> pd.Data
     correction is over the comparisons of a metric.
     """
     key = ["dataset", "protocol", "network", "method", "rate", "metric"]
-    known: dict[tuple, dict] = {}
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
     for metric in seeds["metric"].unique():
         for line in paired(seeds, reference, metric).to_dict("records"):
             cell = (*(line[name] for name in key[:-1]), metric)

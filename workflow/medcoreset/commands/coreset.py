@@ -2,7 +2,8 @@ from pathlib import Path
 
 import click
 
-from medcoreset import cost, identity, methods, provenance
+import medcoreset.methods as methods
+from medcoreset import cost, identity, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError

@@ -1,6 +1,7 @@
 """Stage `dataset`: a source of images becomes a canonical file."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -108,6 +109,7 @@ def command(
         raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
         raise UserError("--folder needs --image-size")
+    own: dict[str, Any]
     if clean is not None:
         dataset = sources.read_changed(name, clean)
         check_inputs(expects, (clean, dataset.info["recipe"]))

@@ -30,7 +30,7 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; raises UserError if something else lies there."""
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         check_output(path, folder=self.folder)
         return path
 
@@ -195,6 +195,6 @@ def training_flags(command: Command) -> Command:
     return command
 
 
-def _metavar(kind: type, choices: tuple) -> str:
+def _metavar(kind: type, choices: tuple[Any, ...]) -> str:
     names = {int: "INTEGER", float: "NUMBER", str: "NAME", tuple: "NUMBER,NUMBER,…"}
     return "|".join(map(str, choices)) or names[kind]

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import click
 
-from medcoreset import api, identity, methods
+import medcoreset.methods as methods
+from medcoreset import api, identity
 from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
@@ -44,8 +45,9 @@ def command(
     if (rate is None) == (count is None):
         raise UserError("give either --rate or --count")
     arrays = Evidence.load(evidence, missing=missing, device=device, threads=threads)
-    how = {"rate": rate, "count": count, "balance": balance, "seed": seed}
-    found = api.select(method, arrays, **how, **options)
+    found = api.select(
+        method, arrays, rate=rate, count=count, balance=balance, seed=seed, **options
+    )
     found.save(out)
     if listed:
         write_list(listed, {seed: found})

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from medcoreset import cost, identity, methods, provenance
+import medcoreset.methods as methods
+from medcoreset import cost, identity, provenance
 from medcoreset.commands import flags
 from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags

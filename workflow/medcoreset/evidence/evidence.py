@@ -349,8 +349,10 @@ class Evidence:
     def _check(
         self, name: str, block: np.ndarray, place: checks.Place, seen: np.ndarray | None = None
     ) -> None:
-        about = {"classes": self._sizes.get("C"), "multilabel": self.multilabel}
-        checks.values(self.name, name, block, at=place, seen=seen, **about)
+        classes, several = self._sizes.get("C"), self.multilabel
+        checks.values(
+            self.name, name, block, at=place, seen=seen, classes=classes, multilabel=several
+        )
 
     def _array(self, name: str) -> np.ndarray:
         """Return an array, the first time if its file is as it was written, else raise UserError."""

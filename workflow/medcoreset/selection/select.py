@@ -101,6 +101,7 @@ def select(
     for group in _groups(evidence, count, balance or method.balance, seed, method.together):
         with _installed(method):
             if method.select is None:
+                assert scores is not None  # by which it picks
                 picks = _pick(method, scores, ties, group, options)
             else:
                 picks = _select(method, evidence, scores, group, epoch, options)
@@ -180,7 +181,7 @@ def _groups(
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))
-    if np.ndim(count):
+    if isinstance(count, np.ndarray):
         budgets = np.maximum(count, taken)
     else:
         weights = drop_weights(evidence, sizes) if balance == "drop" else None
@@ -201,13 +202,14 @@ def _pick(
 ) -> Picks:
     pool = np.setdiff1d(group.members, group.preselected, assume_unique=True)
     count = group.count - len(group.preselected)
+    positions: Picks | np.ndarray
     if method.pick is None:
         best_first = -scores[pool] if options["keep"] == "highest" else scores[pool]
         positions = np.lexsort((ties[pool], best_first))[:count]
     elif count:
         positions = method.pick(scores[pool], count, group.rng, **method.picking(options))
     else:
-        positions = []
+        positions = np.empty(0, np.int64)
     picks = positions if isinstance(positions, Picks) else Picks(positions)
     picked = pool[np.asarray(picks.indices, dtype=np.int64)]
     # A preselected sample was not picked for others: it stands for itself alone.
@@ -227,10 +229,11 @@ def _select(
     options: Mapping[str, Any],
 ) -> Picks:
     whole = len(group.members) == len(evidence)
-    looks_at = [evidence if whole else evidence.take(group.members)]
+    looks_at: list[Evidence | np.ndarray] = [evidence if whole else evidence.take(group.members)]
     if scores is not None:
         looks_at.append(scores[group.members])
     draws = (epoch, group.streams) if method.dynamic else (group.rng,)
+    assert method.select is not None
     picks = method.select(*looks_at, group.count, *draws, **method.picking(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -48,7 +48,7 @@ def table(name: str) -> str:
     return TABLES[name]()
 
 
-def rows(columns: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
+def rows(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table; a bar or a line break within a cell does not end it."""
     lines = [columns, ("---",) * len(columns), *cells]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
@@ -59,7 +59,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _as_html(code: re.Match) -> str:
+def _as_html(code: re.Match[str]) -> str:
     """Return code with bars in HTML: in Markdown some programs show a backslash that others need."""
     return f"<code>{html.escape(code[1]).replace('|', '&#124;')}</code>"
 
@@ -119,7 +119,7 @@ def _training() -> str:
     return rows(("training option", "default", "allowed", "meaning"), cells)
 
 
-def _allowed(option: dataclasses.Field) -> str:
+def _allowed(option: dataclasses.Field[Any]) -> str:
     limits = option.metadata
     if limits["choices"]:
         return ", ".join(f"`{choice}`" for choice in limits["choices"])
@@ -137,7 +137,7 @@ def _rules() -> str:
         epoch = "last"
         if rule.checkpoint == "best":
             epoch = f"best {rule.select_metric} on {rule.select_split}"
-        split = rule.split
+        split: str = rule.split
         if rule.drop_incomplete:
             split += (
                 f", its last incomplete batch of {rule.drop_incomplete} left out after a shuffle"

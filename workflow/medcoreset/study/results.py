@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from medcoreset import identity, methods
+import medcoreset.methods as methods
+from medcoreset import identity
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate, digest
@@ -43,9 +44,17 @@ LONGEST_SEEDS = 60
 class Selected(Protocol):
     """What a coreset is selected by: a part of a `Run`, or of the wildcards of a job."""
 
-    surrogate: str
-    variant: str
-    balance: str
+    @property
+    def surrogate(self) -> str:
+        """The surrogate, or `NO_SURROGATE`."""
+
+    @property
+    def variant(self) -> str:
+        """The method with its options."""
+
+    @property
+    def balance(self) -> str:
+        """As `Run.balance`."""
 
 
 def path(study: Study, pattern: str, of: Place) -> str:

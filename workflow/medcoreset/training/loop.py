@@ -23,6 +23,7 @@ from medcoreset.training.draw import Progressed, Redrawn
 from medcoreset.training.graphs import Graphs
 from medcoreset.training.group import ALONE, Group
 from medcoreset.training.model import Model
+from medcoreset.training.optimizer import gradient_of
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
 from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, plan
@@ -129,7 +130,7 @@ class Training:
     def _train_epoch(self) -> None:
         """Train from the current step to the end of the current epoch, without synchronising."""
         if self.subset.redrawn and self.step == 0:
-            self._redraw()
+            self._redraw(self.subset.redrawn)
         batches = self._batches()
         if self.step == len(batches):
             return
@@ -157,13 +158,11 @@ class Training:
         self._check_losses(len(batches))
         self.training_seconds += time.perf_counter() - began
 
-    def _redraw(self) -> None:
+    def _redraw(self, redrawn: Redrawn) -> None:
         """Draw what the current epoch trains on, unless it is what the one before did."""
         began, share = time.perf_counter(), self.done / self.plan.iterations
         losses, device = self.seen.cpu().numpy(), self.device.type
-        drawn = self.subset.redrawn(
-            Progressed(self.epoch, share, losses, self._outputs_on_host, device)
-        )
+        drawn = redrawn(Progressed(self.epoch, share, losses, self._outputs_on_host, device))
         if drawn is not None:
             indices, weights = drawn
             self.indices = self._on_device(indices)
@@ -203,6 +202,7 @@ class Training:
         parts = images.tensor_split(math.ceil(len(images) / evaluation.BATCH))
         logits = torch.cat([self.model(part)[1] for part in parts])
         losses = objective.losses(logits.float(), self.data.train.labels[samples])
+        assert self.subset.redrawn is not None  # or none would be chosen
         priorities = self.subset.redrawn.draw.priorities(losses, samples)
         return priorities.argsort(descending=True, stable=True)[:count]
 
@@ -240,7 +240,7 @@ class Training:
         statistics = list(self.model.buffers())
         for each in statistics:
             each /= self.group.size
-        gradients = [parameter.grad for parameter in self.model.parameters()]
+        gradients = map(gradient_of, self.model.parameters())
         self.group.add([*gradients, *statistics, loss, everything])
         return loss, everything
 
@@ -330,8 +330,8 @@ class Training:
 
         A signal to one process of a group stops all.
         """
-        due = self.group.first and self.checkpoint.due()
-        signal, due = self.group.most(self.interruption.signal or 0, due)
+        own = self.group.first and self.checkpoint.due()
+        signal, due = self.group.most(self.interruption.signal or 0, own)
         if signal or due:
             state = self.state()
             if self.group.first:
