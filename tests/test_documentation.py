@@ -33,6 +33,8 @@ from tests.any_evidence import evidence_of
 from tests.conftest import ROOT
 from tests.own_loop import OWN_LOOP
 
+pytestmark = pytest.mark.long
+
 FENCE = re.compile(
     r"^(<!-- not run: [^\n]*-->\n)?( *)```(\w+)([^\n]*)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE
 )

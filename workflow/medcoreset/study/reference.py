@@ -196,7 +196,7 @@ def _options(options: Mapping[str, Option]) -> str:
     if not options:
         return ""
     cells = [
-        (f"`{each.name}`", f"`{_default_of(each)}`", each.allowed, each.help)
+        (f"`{each.name}`", f"`{_default_of(each)}`", each.allowed, each.help or "see above")
         for each in options.values()
     ]
     return rows(("option", "default", "allowed", "meaning"), cells)
