@@ -51,13 +51,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Return a name of the interface. `methods` is the package of that name, which can be called."""
-    if name == "methods":
-        return import_module(f"{__name__}.methods")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to which every name would then be one of the interface
+
+    def __getattr__(name: str) -> Any:
+        """Return a name of the interface. `methods` is the package of that name, which can be called."""
+        if name == "methods":
+            return import_module(f"{__name__}.methods")
+        if name in _HOMES:
+            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
