@@ -269,7 +269,7 @@ def test_planning_imports_no_torch():
 
 def test_documentation_names_every_key():
     text = (ROOT / "config" / "README.md").read_text()
-    for kind in ("config", "experiment", "protocol"):
+    for kind in ("config", "experiment", "protocol", "claims"):
         for key in schema(kind)["properties"]:
             assert f"`{key}`" in text, f"config/README.md lacks `{key}` of {kind}"
     for option in fields(TrainingOptions):
