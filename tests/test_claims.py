@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcoreset.analysis import aggregate, claims, verdicts
+from medcoreset.analysis import aggregate, claims, predicates, verdicts
 from medcoreset.analysis import published as papers
-from medcoreset.analysis.claims import Cell, Claim, Comparison
 from medcoreset.analysis.comparison import UNIT
+from medcoreset.analysis.predicates import Cell, Claim, Comparison
 from medcoreset.atomic import write_json
 from medcoreset.commands.claims import command as claims_command
 from medcoreset.errors import UserError
@@ -31,7 +31,7 @@ WHERE = {"dataset": "d", "surrogate": "s", "network": "n", "rate": [0.1, 0.2]}
 
 def made(predicate: str, *, hold: str = "all", cells: dict = WHERE, **given: object) -> Claim:
     """Return a claim of no experiment."""
-    compared = claims.comparisons(predicate, cells, given)
+    compared = predicates.comparisons(predicate, cells, given)
     return Claim("c", "Paper", "here", "so", "e", (), hold, compared)
 
 
@@ -117,7 +117,7 @@ def test_random_leads_on_cifar100_at_2_percent():
 
 def test_predicates_are_those_of_the_schema():
     rule = schema("claims")["properties"]["claims"]["additionalProperties"]
-    assert list(rule["properties"]["says"]["properties"]) == list(claims.PREDICATES)
+    assert list(rule["properties"]["says"]["properties"]) == list(predicates.PREDICATES)
 
 
 # --- the judge on printed numbers --------------------------------------------------------------

@@ -10,12 +10,12 @@ import pandas as pd
 from medcoreset.analysis.aggregate import write_numbers
 from medcoreset.analysis.claims import (
     NOT_RUN,
-    Claim,
     Verdict,
     judge_printed,
     judge_runs,
     runs_of,
 )
+from medcoreset.analysis.predicates import Claim
 from medcoreset.analysis.published import decimals, of_tables, printed
 from medcoreset.analysis.tables import plain
 from medcoreset.plan import Plan

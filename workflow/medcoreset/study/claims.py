@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
-from medcoreset.analysis.claims import Cell, Claim, comparisons
+from medcoreset.analysis.predicates import Cell, Claim, comparisons
 from medcoreset.errors import UserError
 from medcoreset.identity import Surrogate
 from medcoreset.plan import FULL, INDEPENDENT
