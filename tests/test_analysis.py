@@ -56,7 +56,8 @@ def table_of(plan: dict, folder: Path, papers: Path) -> pd.DataFrame:
 def layout(render, plan: dict, folder: Path, papers: Path, choices: tuple = ()) -> str:
     study = Plan.read(save_plan(plan, folder))
     found = comparison.findings(aggregate.aggregate(study).seeds)
-    return render(study, table_of(plan, folder, papers), choices, found)
+    table = table_of(plan, folder, papers)
+    return render(study, table, tables.notes(study, table, choices, found))
 
 
 def cell(table: pd.DataFrame, **where: object) -> pd.Series:

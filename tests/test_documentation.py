@@ -27,11 +27,13 @@ from medcoreset.figures import read
 from medcoreset.methods.registry import METHODS
 from medcoreset.selection.select import select
 from medcoreset.study import configuration, reference
+from medcoreset.study.claims import Claims
 from medcoreset.study.documents import parse_yaml
 from medcoreset.study.schema import schema, validated
 from tests.any_evidence import evidence_of
 from tests.conftest import ROOT
 from tests.own_loop import OWN_LOOP
+from tests.studies import write
 
 pytestmark = pytest.mark.long
 
@@ -42,7 +44,7 @@ TITLE = re.compile(r'title="([^"]+)"')
 
 WORKFLOW = ".github/workflows/main.yaml"
 STUDY = configuration.load({})
-GROUPS = {"eva", "deepcore", "all", "every"}
+GROUPS = {"eva", "deepcore", "all", "every", "published"}
 
 
 class Block(NamedTuple):
@@ -237,6 +239,10 @@ def test_configuration_that_is_shown_is_valid(block, tmp_path):
     keys = set(content)
     if keys <= set(schema("config")["properties"]):
         validated(content, "config", block.page)
+        return
+    if "claims" in keys:
+        write(tmp_path, "claims", "shown", content)
+        assert Claims(configuration.load({"studies": [str(tmp_path)]})).every
         return
     small = {"title": "T", "datasets": ["digits"], "protocols": ["clean"], "networks": ["lenet"]}
     small |= {"surrogate": {"network": "lenet"}, "rates": [0.1, 0.2], "seeds": [0], "methods": {}}

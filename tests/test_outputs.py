@@ -27,6 +27,7 @@ FILLED = {
     "--method": "random",
     "--channels": "1",
     "--image-size": "8",
+    "--published": "numbers.csv",
 }
 ARGUMENTS = {
     "dataset": ["digits"],
@@ -36,6 +37,7 @@ ARGUMENTS = {
     "coreset": ["random"],
     "select": ["random", "evidence.npz"],
     "figure": ["gallery"],
+    "published": ["eva_table1"],
 }
 
 

@@ -12,6 +12,7 @@ import medcoreset
 from medcoreset import Recorder, UserError
 from medcoreset.recording import epoch as module
 from medcoreset.recording.statistics import STATISTICS
+from tests.conftest import ROOT
 from tests.synchronisations import synchronisations
 
 N, C = 20, 4
@@ -373,7 +374,9 @@ distributed.destroy_process_group()
 def test_two_processes_record_one_folder(tmp_path):
     command = [sys.executable, "-c", PROCESS]
     started = [
-        subprocess.Popen([*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
         for rank in range(2)
     ]
     said = [process.communicate(timeout=300)[1] for process in started]

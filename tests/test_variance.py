@@ -198,3 +198,21 @@ def test_the_test_images_vary_as_a_binomial():
 def test_how_many_seeds_show_a_difference(difference, deviation, pairs):
     """R: power.t.test(delta = 1, sd = 1, power = .8, type = "paired") has n = 9.94; G*Power 34."""
     assert seeds_for(difference, deviation) == pairs
+
+
+@pytest.mark.parametrize(("effect", "alpha"), [(0.7, 0.05), (3, 0.002), (5, 0.05), (5.7, 0.002)])
+def test_so_many_pairs_and_no_fewer_have_the_power(effect, alpha):
+    """By draws: T is (Z + d √n) / √(χ² / (n − 1))."""
+    random, pairs = np.random.default_rng(0), seeds_for(effect, 1.0, alpha=alpha)
+    for n, suffices in ((pairs, True), (pairs - 1, False)):
+        if n < 2:
+            continue
+        freedom = n - 1
+        z = random.normal(size=200_000) + effect * np.sqrt(n)
+        t = z / np.sqrt(random.chisquare(freedom, 200_000) / freedom)
+        power = np.mean(np.abs(t) > stats.t.ppf(1 - alpha / 2, freedom))
+        assert power > 0.795 if suffices else power < 0.805
+
+
+def test_differences_that_are_far_above_their_deviation_need_few_pairs():
+    assert [seeds_for(each, 1.0, alpha=0.002) for each in (40, 60, 1000, 1e6)] == [3, 3, 2, 2]

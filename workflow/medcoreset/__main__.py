@@ -22,6 +22,8 @@ STAGES = {
     "plan": "plan an experiment's table and figures: rows, columns and files",
     "table": "aggregate the runs of an experiment into a table beside the published numbers",
     "figure": "draw a figure of an experiment",
+    "published": "lay out the papers' tables as they print them",
+    "claims": "judge what papers claim, on their printed numbers and on runs",
     "select": "bring your own evidence: select a coreset from arrays of any framework",
     "materialize": "make a folder of the image files of a coreset",
     "methods": "list the methods, their evidence and their options",

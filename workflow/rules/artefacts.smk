@@ -4,7 +4,8 @@ On a cluster they are made where Snakemake runs: each takes seconds, less than a
 
 input:  the metrics of its runs; for some figures scores, coresets, dynamics and images
 output: results/experiments/EXPERIMENT/: plan.DIGEST.json, table.csv, .md, .html, .tex, seeds.csv, FIGURE.svg, .pdf, .png,
-        and .csv of a figure whose numbers are not those of the table
+        and .csv of a figure whose numbers are not those of the table; claims.csv, .md, .html of an experiment that has
+        the cells of a claim
 
 A plan's file is named by what it holds, and published numbers are compared as a digest: neither how
 they are written nor where they lie counts. Snakemake does not compare a parameter that is a function
@@ -66,6 +67,40 @@ rule make_table:
     shell:
         "python -m medcoreset table --plan {input.plan:q} {params.published}"
         " --out {params.out:q} > {log:q} 2>&1"
+
+
+rule judge_claims:
+    input:
+        seeds=study.path(f"{results.EXPERIMENT}/seeds.csv"),
+        plan=lambda wildcards: jobs.plan_file(wildcards.experiment),
+    output:
+        csv=study.path(f"{results.EXPERIMENT}/claims.csv"),
+        markdown=study.path(f"{results.EXPERIMENT}/claims.md"),
+        html=report(
+            study.path(f"{results.EXPERIMENT}/claims.html"),
+            caption="../report/claims.rst",
+            category="{experiment}",
+            labels={"result": "claims"},
+        ),
+    log:
+        study.path("logs/judge_claims/{experiment}.log"),
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.scaled("draw", "mem_mb"),
+        runtime=jobs.scaled("draw", "runtime"),
+    params:
+        claims=lambda wildcards: jobs.claims_digest(wildcards.experiment),
+        config=lambda wildcards, output: jobs.config_flags(),
+        published=lambda wildcards, output: jobs.published_flags(),
+        out=lambda wildcards, output: Path(output.csv).parent,
+    message:
+        "Judging the papers' claims on {wildcards.experiment}"
+    shell:
+        "python -m medcoreset claims {params.config} {params.published} --plan {input.plan:q}"
+        " --seeds {input.seeds:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 # A rule per figure, because each has its own caption in the report.

@@ -67,6 +67,14 @@ def align(rows: Mapping[str, Mapping[Unit, float]]) -> pd.DataFrame:
 
     The run of a row without a surrogate stands beside that of every surrogate with its other seeds.
     """
+    units, found = side_by_side(rows)
+    return pd.DataFrame(found, index=pd.MultiIndex.from_tuples(units, names=UNIT), dtype=float)
+
+
+def side_by_side(
+    rows: Mapping[Any, Mapping[Unit, float]],
+) -> tuple[list[Unit], dict[Any, list[float]]]:
+    """Return the units of `align`, and each row's values in their order, NaN where it has none."""
     every = {unit for row in rows.values() for unit, _ in row.items()}
     units = sorted(unit for unit in every if unit[0] == unit[0])
     units = units or [(np.nan, *rest) for rest in sorted({unit[1:] for unit in every})]
@@ -75,7 +83,7 @@ def align(rows: Mapping[str, Mapping[Unit, float]]) -> pd.DataFrame:
         values = dict(row.items())
         free = {tuple(rest): value for (of, *rest), value in values.items() if of != of}
         found[method] = [values.get(unit, free.get(unit[1:], np.nan)) for unit in units]
-    return pd.DataFrame(found, index=pd.MultiIndex.from_tuples(units, names=UNIT), dtype=float)
+    return units, found
 
 
 @dataclass(frozen=True)
@@ -160,12 +168,14 @@ def compare(table: pd.DataFrame, seeds: pd.DataFrame, reference: str) -> pd.Data
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Return Holm's corrected p values; NaN, where nothing was tested, does not count."""
-    from statsmodels.stats.multitest import multipletests
+    """Return Holm's corrected p values; NaN, where nothing was tested, does not count.
 
-    corrected, tested = np.full(len(p), np.nan), ~np.isnan(p)
-    if tested.any():
-        corrected[tested] = multipletests(p[tested], method="holm")[1]
+    Of m tests the i-th smallest p is multiplied by m − i + 1, and is no less than those before it.
+    """
+    corrected, tested = np.full(len(p), np.nan), np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
     return corrected
 
 

@@ -1,7 +1,7 @@
 """The papers' numbers beside ours, where they are of the same kind."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ REPORTING_RULE = {
 A table's name starts with its paper's. CIFAR has no validation split, so that EVA's numbers on it
 (Tables A3 and A4) can only be of the test split, at its best epoch.
 """
+
+PAPERS = {"eva": "EVA", "deepcore": "DeepCore"}
+"""The papers by the name that those of their tables begin with."""
 
 RUNS = {"eva": 3, "deepcore": 5, "deepcore_table2": 3}
 """How many seeds a paper says that its means are of (DeepCore: five on CIFAR-10, three on ImageNet)."""
@@ -59,12 +62,18 @@ def read_published(paths: Sequence[str | Path], tables: Sequence[str]) -> pd.Dat
     if unknown := [table for table in tables if table not in set(rows["table"])]:
         files = ", ".join(map(str, paths)) or "no file"
         raise UserError(f"published: {unknown[0]!r} is in none of the published tables ({files})")
-    rows = pd.concat([rows[rows["table"] == table] for table in tables] or [rows.iloc[:0]])
+    rows = of_tables(rows, tables)
     if "surrogate_epochs" in rows:
         epochs = rows["surrogate_epochs"].fillna(SURROGATE_EPOCHS).astype(int)
         named = rows["surrogate"] + "+epochs=" + epochs.astype(str)
         rows["surrogate"] = rows["surrogate"].where(epochs == SURROGATE_EPOCHS, named)
     return rows.reset_index(drop=True)
+
+
+def of_tables(published: pd.DataFrame, tables: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of these tables, in this order."""
+    parts = [published[published["table"] == table] for table in tables]
+    return pd.concat(parts or [published.iloc[:0]])
 
 
 def compare(table: pd.DataFrame, plan: Plan, published: pd.DataFrame) -> pd.DataFrame:
@@ -124,11 +133,26 @@ def agreement(ours: Sample, theirs: Sample, tolerance: float) -> tuple[float, fl
     return low, high, "differs" if low > tolerance or high < -tolerance else "undecided"
 
 
+def printed(published: pd.DataFrame) -> dict[tuple[Any, ...], float]:
+    """Map (dataset, surrogate, network, method, rate) to the first table's mean, in percent.
+
+    Rows that look at no surrogate have None for it; the full training set is a row of its own.
+    """
+    return {key[1:]: sample.mean for key, sample in _index(published).items()}
+
+
+def decimals(published: pd.DataFrame) -> int:
+    """Return how many decimals the means have, at least one."""
+    means = published["accuracy_mean"].dropna()
+    fits = (n for n in range(1, 10) if (means.round(n) - means).abs().max() < 1e-9)
+    return next(fits, 1)
+
+
 def _index(published: pd.DataFrame) -> dict[tuple[Any, ...], Sample]:
     """Map (rule, dataset, surrogate, network, method, rate) to the first table's number."""
     known: dict[tuple[Any, ...], Sample] = {}
     for row in published.to_dict("records"):
-        rule, n = (_of_table(row["table"], known_of) for known_of in (REPORTING_RULE, RUNS))
+        rule, n = (of_table(row["table"], known_of) for known_of in (REPORTING_RULE, RUNS))
         method, surrogate = row["method"], row["surrogate"]
         if method == "random" and row["rate"] == 1:  # all of the data, whatever picked it
             method = FULL
@@ -139,7 +163,7 @@ def _index(published: pd.DataFrame) -> dict[tuple[Any, ...], Sample]:
     return known
 
 
-def _of_table(table: str, known: dict[str, Any]) -> Any:
+def of_table(table: str, known: Mapping[str, Any]) -> Any:
     """Return what is known of a table, or else of its paper."""
     return known.get(table) or known[table.split("_")[0]]
 

@@ -149,7 +149,7 @@ class _Grid:
     entries: dict[str, list[_Entry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan, block: Block) -> "_Grid":
+    def of(cls, plan: Plan, block: Block, decimals: int) -> "_Grid":
         columns = [
             (dataset, rate)
             for dataset in plan.datasets
@@ -160,7 +160,9 @@ class _Grid:
             method: [block.cell(method, *column) for column in columns] for method in plan.methods
         }
         present = {m: row for m, row in cells.items() if any(cell is not None for cell in row)}
-        entries = {method: list(map(_entry, row)) for method, row in present.items()}
+        entries = {
+            method: [_entry(cell, decimals) for cell in row] for method, row in present.items()
+        }
         return cls(columns, entries)
 
     def split(self) -> list["_Grid"]:
@@ -180,19 +182,20 @@ MARKS = {"agrees": "", "differs": "†", "undecided": "‡"}
 """What stands after a published number."""
 
 
-def _entry(cell: pd.Series | None) -> _Entry:
+def _entry(cell: pd.Series | None, decimals: int) -> _Entry:
     if cell is None:
         return _Entry("–")
     published = ""
     if pd.notna(cell["published_mean"]):
-        number = _number(cell["published_mean"], cell["published_std"])
+        number = _number(cell["published_mean"], cell["published_std"], decimals)
         published = f"[{number}]{MARKS[cell['agreement']]}"
     better = is_better(cell) and cell["metric"] not in OF_CORESETS
-    return _Entry(_number(cell["mean"], cell["std"]), better, published)
+    return _Entry(_number(cell["mean"], cell["std"], decimals), better, published)
 
 
-def _number(mean: float, std: float) -> str:
-    return f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f} ± {std:.1f}"
+def _number(mean: float, std: float, decimals: int) -> str:
+    text = f"{mean:.{decimals}f}"
+    return text if pd.isna(std) else f"{text} ± {std:.{decimals}f}"
 
 
 def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> list[str]:
@@ -359,22 +362,29 @@ def _said(plan: Plan, where: tuple[str, ...], choices: Sequence[Choice]) -> str:
     )
 
 
-def markdown(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
-    """Return the tables in Markdown, one per block, the published number below each of ours."""
-    parts = [f"# {_plain(plan.title)}"]
+def markdown(plan: Plan, table: pd.DataFrame, below: Sequence[str], decimals: int = 1) -> str:
+    """Return the tables in Markdown, one per block, the published number below each of ours.
+
+    `below` are the sentences below them, `decimals` those of the numbers.
+    """
+    parts = [f"# {plain(plan.title)}"]
     for block in _every_block(plan, table):
-        parts.append(f"## {_plain(heading(block))}")
-        parts.append(_markdown_grid(plan, _Grid.of(plan, block)))
-    parts.append("\n".join(f"- {_plain(note)}" for note in notes(plan, table, choices, found)))
+        parts.append(f"## {plain(heading(block))}")
+        parts.append(_markdown_grid(plan, _Grid.of(plan, block, decimals)))
+    parts.append("\n".join(f"- {plain(note)}" for note in below))
     return "\n\n".join(parts) + "\n"
 
 
-def html(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
+def html(plan: Plan, table: pd.DataFrame, below: Sequence[str], decimals: int = 1) -> str:
     """Return the Markdown tables as a page of their own."""
+    return page(plan.title, markdown(plan, table, below, decimals))
+
+
+def page(title: str, text: str) -> str:
+    """Return Markdown as an HTML page of its own."""
     import markdown as renderer
 
-    body = renderer.markdown(markdown(plan, table, choices, found), extensions=["tables"])
-    title = escape(plan.title)
+    body, title = renderer.markdown(text, extensions=["tables"]), escape(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
@@ -386,12 +396,12 @@ def _markdown_grid(plan: Plan, grid: _Grid) -> str:
         text = f"**{entry.text}**" if entry.better else entry.text
         return f"{text}<br>{entry.published}" if entry.published else text
 
-    head = [f"{_plain(plan.datasets[d].label)} {percent(rate)} %" for d, rate in grid.columns]
+    head = [f"{plain(plan.datasets[d].label)} {percent(rate)} %" for d, rate in grid.columns]
     lines = [["Method", *head], ["---", *["---:"] * len(head)]]
     for method, entries in grid.entries.items():
         if method == _first(plan.dynamic, grid):
             lines.append([f"*{STORED}*", *[""] * len(entries)])
-        lines.append([_plain(plan.methods[method]), *map(cell, entries)])
+        lines.append([plain(plan.methods[method]), *map(cell, entries)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -400,7 +410,7 @@ def _first(methods: Sequence[str], grid: _Grid) -> str | None:
     return next((method for method in methods if method in grid.entries), None)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text, in one line, that Markdown shows as it stands: no markup, no HTML, no links.
 
     An underscore within a word is none, and `mean (ci_low)` better read without a backslash.
@@ -411,17 +421,17 @@ def _plain(text: str) -> str:
     return re.sub(r"^(\d*)([#+.-])(?=[\s#])", r"\1\\\2", line)  # no heading or list in a list
 
 
-def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Findings) -> str:
+def latex(plan: Plan, table: pd.DataFrame, below: Sequence[str], decimals: int = 1) -> str:
     r"""Return the tables in LaTeX, a `table*` per block and page of columns.
 
     They are to be `\input` into a document that loads booktabs.
     """
     parts = ["% \\usepackage{booktabs} in the preamble."]
-    below = "\\\\\n".join(_tex(note) for note in notes(plan, table, choices, found))
+    sentences = "\\\\\n".join(map(_tex, below))
     pages = [
         (f"{plan.title}. {heading(block)}.", part)
         for block in _every_block(plan, table)
-        for part in _Grid.of(plan, block).split()
+        for part in _Grid.of(plan, block, decimals).split()
     ]
     for number, (caption, grid) in enumerate(pages, start=1):
         parts += [
@@ -431,7 +441,7 @@ def latex(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
             f"\\label{{tab:{plan.name.replace('_', '-')}-{number}}}",
             _latex_grid(plan, grid),
             "\\par\\smallskip\n\\begin{minipage}{\\textwidth}\\scriptsize\\raggedright",
-            below,
+            sentences,
             "\\end{minipage}",
             "\\end{table*}",
         ]

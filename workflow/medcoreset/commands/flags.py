@@ -1,6 +1,7 @@
 """Command-line flags that several stages share."""
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Callable
@@ -114,6 +115,28 @@ missing = click.option(
     show_default=True,
     help="What a sample counts in epochs that did not see it: nothing (masked), or a score of 0 (zero).",
 )
+
+
+def configured(command: Command) -> Command:
+    """Decorate a command with the configuration of a study, which it gets as `config`."""
+    return click.option(
+        "--config",
+        default="{}",
+        metavar="JSON",
+        callback=_from_json,
+        help="Keys of the configuration, as an object.",
+    )(command)
+
+
+def _from_json(ctx: click.Context, param: click.Parameter, given: str) -> dict[str, Any]:
+    try:
+        config = json.loads(given)
+    except (ValueError, RecursionError) as problem:
+        raise UserError(f"--config: not JSON: {problem}") from None
+    if not isinstance(config, dict):
+        raise UserError("--config: not an object of keys and values")
+    return config
+
 
 device = click.option(
     "--device",

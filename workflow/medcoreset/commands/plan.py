@@ -1,7 +1,7 @@
 """Stage `plan`: an experiment becomes the plan of its table and figures."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,22 +14,10 @@ from medcoreset.study.recipes import Recipes
 
 @click.command("plan", cls=flags.Stage)
 @click.argument("name")
-@click.option(
-    "--config",
-    "given",
-    default="{}",
-    metavar="JSON",
-    help="Keys of the configuration, as an object.",
-)
+@flags.configured
 @click.option("--out", required=True, type=flags.Output(), help="Plan (.json) to write.")
-def command(name: str, given: str, out: str) -> None:
+def command(name: str, config: dict[str, Any], out: str) -> None:
     """Plan the experiment NAME: the rows, columns and files of its table and figures."""
-    try:
-        config = json.loads(given)
-    except (ValueError, RecursionError) as problem:
-        raise UserError(f"--config: not JSON: {problem}") from None
-    if not isinstance(config, dict):
-        raise UserError("--config: not an object of keys and values")
     study = configuration.load(config)
     if study.config["rehearse"]:
         study = rehearsal.of(study)

@@ -37,10 +37,10 @@ def command(plan_file: str, published: tuple[str, ...], out: Path) -> None:
     plan = replace(plan, notes=(*runs.notes, *plan.notes))
     table, seeds = papers.compare(runs.table, plan, known), runs.seeds
     table = comparison.compare(table, seeds, plan.reference)
-    found = comparison.findings(seeds)
+    below = tables.notes(plan, table, runs.choices, comparison.findings(seeds))
     layouts = {"md": tables.markdown, "html": tables.html, "tex": tables.latex}
     for suffix, render in layouts.items():
-        text = render(plan, table, runs.choices, found)
+        text = render(plan, table, below)
         with replacing(Path(out, f"table.{suffix}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
     if plan.rehearsal:

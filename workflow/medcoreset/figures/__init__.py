@@ -5,6 +5,7 @@ A module that declares `NEEDS` is a figure of its name, with a caption in `workf
 - `NEEDS`: what it is drawn from, so that the workflow asks for no more (`PARTS`).
 - `ROWS`, if it compares certain rows: patterns of their keys, one row of each at least.
 - `OF_CLASSES = True`, if it shows images by class, which those with several labels have none of.
+- `OF_MEANS = True`, if it can be drawn of a table without single runs, as papers print theirs.
 
 `draw` takes the plan and, where it needs it, the table with every cell's single runs, or the numbers
 that its module's `numbers` makes of the plan and that lie beside it as .csv. The declarations are read
@@ -36,6 +37,7 @@ class Figure(NamedTuple):
     needs: frozenset[str]
     rows: tuple[str, ...]
     of_classes: bool
+    of_means: bool
     summary: str
 
 
@@ -69,7 +71,8 @@ def read(folder: Path, captions: Path = CAPTIONS) -> dict[str, Figure]:
         if captions.is_dir() and not caption.is_file():  # a wheel has no workflow, so no captions
             raise UserError(f"{path}: its caption {caption} is missing, which the report shows")
         summary = document.partition("\n")[0]
-        figures[path.stem] = Figure(frozenset(needs), rows, "OF_CLASSES" in declared, summary)
+        marks = ("OF_CLASSES" in declared, "OF_MEANS" in declared)
+        figures[path.stem] = Figure(frozenset(needs), rows, *marks, summary)
     return figures
 
 

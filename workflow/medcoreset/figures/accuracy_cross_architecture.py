@@ -9,6 +9,7 @@ from medcoreset.figures import style
 from medcoreset.plan import Plan
 
 NEEDS = ("table",)
+OF_MEANS = True
 
 SPREAD = 0.6
 """Height that the networks of one method share, of the distance between two methods."""

@@ -7,6 +7,7 @@ from medcoreset.figures import panels
 from medcoreset.plan import FULL, Plan
 
 NEEDS = ("table",)
+OF_MEANS = True
 
 
 def draw(plan: Plan, table: pd.DataFrame) -> Figure:

@@ -12,6 +12,7 @@ from medcoreset.figures import style
 from medcoreset.plan import FULL, Plan
 
 NEEDS = ("table",)
+OF_MEANS = True
 
 BLOCKS = 6
 """Fewer blocks than this are not ranked: Friedman's test is an approximation for many."""

@@ -86,6 +86,8 @@ def over_rate(ax: Axes, plan: Plan, block: Block, methods: Sequence[str], datase
     """
     drawn = block.rows[block.rows["method"].isin([*methods, FULL])]
     band = len(methods) <= BANDS
+    # Means alone, as papers print them, hide nothing of each other's.
+    apart = not band and any(map(len, drawn["seeds"]))
     style.rate_axis(ax, plan.rates)
     for place, method in enumerate(methods):
         rows = drawn[drawn["method"] == method].sort_values("rate")
@@ -97,7 +99,7 @@ def over_rate(ax: Axes, plan: Plan, block: Block, methods: Sequence[str], datase
         if method in plan.dynamic:
             line, label = {"linestyle": (0, (1, 1))}, f"{label} (all samples stored)"
         x = 100 * rows["rate"]
-        if not band:
+        if apart:
             x = style.beside(ax, x, plan.rates, place - (len(methods) - 1) / 2)
         style.curve(ax, rows, x, look, band=band, label=label, **line)
     full_line(ax, plan, block, dataset)

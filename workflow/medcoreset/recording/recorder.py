@@ -83,7 +83,7 @@ class Recorder:
         own = recorder._labels.cpu().numpy()
 
         def opened() -> tuple[Recording, int]:
-            files = Recording.open(Path(folder), own, recorder.classes)
+            files = Recording.started(Path(folder), own, recorder.classes)
             done = files.done
             kept = done if epoch is None else epoch
             if not _is_integer(kept) or not 0 <= kept <= done:

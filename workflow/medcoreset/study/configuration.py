@@ -250,6 +250,11 @@ class Study:
                     raise UserError(f"{source}: {key} has {content[key][i]!r} twice, as {name}")
         return spelled
 
+    @cached_property
+    def claim_files(self) -> list[Path]:
+        """The files of what papers claim, the project's own and those of further folders."""
+        return [path for paths in self._files("claims").values() for path in paths]
+
     def of_group(self, group: str) -> list[str]:
         """Return the names of the experiments of a paper, of both with `all`, or `every` one."""
         groups = {"all": ("eva", "deepcore")}.get(group, (group,))
@@ -640,9 +645,6 @@ def load(config: Mapping[str, Any]) -> Study:
     filled = validated(typed(dict(config), "config"), "config", "configuration")
     for name, own in filled["datasets"].items():
         _checked("configuration: datasets", catalog.check_own_name, name)
-        own.setdefault("stream", False)
-        own.setdefault("duplicates", "keep")
-        own.setdefault("multilabel", False)
         if own["multilabel"] and not own["path"].endswith(".npz"):
             raise UserError(
                 f"configuration: datasets.{name}: multilabel is for an .npz, and {own['path']} is a folder"

@@ -5,19 +5,22 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
+from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
 from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
 from medcoreset.plan import FULL
 from medcoreset.study import forecast, planning, results
+from medcoreset.study.claims import Claims
 from medcoreset.study.configuration import (
     PUBLISHED_TABLES,
     Study,
     published_rows,
+    published_tables,
 )
 from medcoreset.study.inputs import Inputs
 from medcoreset.study.recipes import Recipes
@@ -42,6 +45,11 @@ class Jobs:
         """The recipes of what the jobs make."""
         return Recipes(self.study)
 
+    @cached_property
+    def claims(self) -> Claims:
+        """What papers claim."""
+        return Claims(self.study)
+
     def resource(self, kind: str, name: str) -> int:
         """Return what a job of this kind asks for: threads, mem_mb, runtime (minutes), gpu."""
         return self.study.config["resources"][kind][name]
@@ -61,6 +69,7 @@ class Jobs:
             for experiment in map(self.study.experiments.__getitem__, names)
             for path in (
                 *results.artefacts(self.study, experiment),
+                *self.claims.artefacts(experiment),
                 self.plan_file(experiment.name),
                 *forecast.inputs(self.study, experiment),
             )
@@ -78,7 +87,23 @@ class Jobs:
         for name in names:
             if name in mistakes:
                 sys.exit(f"medcoreset: {mistakes[name]}")
-        return self.targets(*names)
+        try:
+            return self.targets(*names)
+        except UserError as mistake:  # in a claim
+            sys.exit(f"medcoreset: {mistake}")
+
+    def published_target(self, wildcards: Any) -> list[str]:
+        """Return what the target `published` makes; a mistake in a claim is said."""
+        try:
+            _ = self.claims.every
+        except UserError as mistake:
+            sys.exit(f"medcoreset: {mistake}")
+        return results.printed(self.study, self.printed_tables)
+
+    @cached_property
+    def printed_tables(self) -> list[str]:
+        """The names of the papers' tables."""
+        return sorted(published_tables())
 
     def dataset_flags(self, dataset: str) -> str:
         """Return where `medcoreset dataset` finds a dataset, or of what size its stand-in is."""
@@ -219,6 +244,18 @@ class Jobs:
     def published_digest(self, experiment: str) -> str:
         """Return the SHA-256 of the published numbers that an experiment's table shows."""
         return digest(published_rows(self.study.experiments[experiment]["published"]))
+
+    def printed_digest(self) -> str:
+        """Return the SHA-256 of all published numbers."""
+        return digest(published_rows(self.printed_tables))
+
+    def claims_digest(self, experiment: str = "") -> str:
+        """Return the SHA-256 of the claims on an experiment, or of all, with their printed numbers."""
+        claims = (
+            self.claims.of(self.study.experiments[experiment]) if experiment else self.claims.every
+        )
+        tables = sorted({table for claim in claims for table in claim.tables})
+        return digest([*map(asdict, claims), published_rows(tables)])
 
     def figure_inputs(self, wildcards: Any, figure: str) -> list[str]:
         """Return the files that a figure is drawn from, besides the results."""

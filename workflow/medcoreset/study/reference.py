@@ -76,7 +76,8 @@ def _of_schema(kind: str) -> str:
 def _keys(rules: Mapping[str, Any], required: list[str], prefix: str) -> Iterator[tuple[str, ...]]:
     for key, rule in rules["properties"].items():
         default = "required" if key in required else _default(rule)
-        yield f"`{prefix}{key}`", default, rule.get("description", "")
+        if "description" in rule:  # what is not described, the key above it describes
+            yield f"`{prefix}{key}`", default, rule["description"]
         if key == "resources":
             continue
         if "properties" in rule:
@@ -332,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "resources": _resources,
     "experiment": lambda: _of_schema("experiment"),
     "protocol": lambda: _of_schema("protocol"),
+    "claims": lambda: _of_schema("claims"),
     "training": _training,
     "rules": _rules,
     "methods": _methods,

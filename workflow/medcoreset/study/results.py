@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import medcoreset.methods as methods
 from medcoreset import identity
 from medcoreset.errors import UserError
-from medcoreset.figures import FIGURES
+from medcoreset.figures import FIGURES, KINDS
 from medcoreset.identity import Surrogate, digest
 from medcoreset.methods import variants
 from medcoreset.plan import FULL, NO_SURROGATE, Place, Run
 from medcoreset.producers import PRODUCERS
 from medcoreset.seeding import parse_seeds
-from medcoreset.study.configuration import Experiment, Study
+from medcoreset.study.configuration import Experiment, Study, published_rows
 
 DATASET = "data/{dataset}.npz"
 DECODED = "data/{dataset}/index.npz"
@@ -30,6 +30,10 @@ CORESETS = "coresets/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/
 RUN = "runs/{dataset}/{protocol}/{surrogate}/{variant}/{rate}{balance}/{network}/{seeds}{trainings}"
 EXPERIMENT = "experiments/{experiment}"
 PLAN = EXPERIMENT + "/plan.{digest}.json"
+PRINTED = "published/{experiment}"
+"""A table as its paper prints it."""
+CLAIMS = "published"
+"""What the papers claim, judged without a run."""
 SPEED = "speeds/{network}/{channels}x{image_size}/{precision}.json"
 
 SURROGATE_FILES = ("evidence", "metrics.json", "model.pt")
@@ -276,8 +280,7 @@ def seeds(study: Study, experiment: str) -> str:
 def artefacts(study: Study, experiment: Experiment) -> list[str]:
     """Return the files that an experiment's target makes."""
     folder = study.path(EXPERIMENT).format(experiment=experiment.name)
-    suffixes = ("csv", "md", "html", "tex") if experiment.has_table else ()
-    tables = [f"{folder}/table.{suffix}" for suffix in suffixes]
+    tables = [f"{folder}/table.{suffix}" for suffix in TABLE if experiment.has_table]
     tables += [seeds(study, experiment.name)] if tables else []
     figures = [
         f"{folder}/{figure}.{suffix}"
@@ -285,6 +288,47 @@ def artefacts(study: Study, experiment: Experiment) -> list[str]:
         for suffix in ("svg", "pdf", "png", *numbers_of(figure))
     ]
     return tables + figures
+
+
+TABLE = ("csv", "md", "html", "tex")
+"""The forms of a table."""
+VERDICTS = ("csv", "md", "html")
+"""The forms of the verdicts on claims."""
+
+
+OF_MEANS = [name for name, kind in KINDS.items() if kind.of_means]
+"""Figures that can be drawn of a table as a paper prints it."""
+
+
+def printed(study: Study, tables: Sequence[str]) -> list[str]:
+    """Return the files that are made of published numbers alone: tables, figures and verdicts.
+
+    A table of several selection rates has the figures of the experiments that show it and no other, if they can be
+    drawn of means.
+    """
+    experiments = study.experiments.sound().values()
+    found = [f"{study.path(CLAIMS)}/claims.{suffix}" for suffix in VERDICTS]
+    for table in tables:
+        folder = study.path(PRINTED).format(experiment=table)
+        found += [f"{folder}/table.{suffix}" for suffix in TABLE]
+        figures = {
+            figure
+            for experiment in experiments
+            if experiment["published"] == [table] and _rates(table) > 1
+            for figure in experiment["figures"]
+            if figure in OF_MEANS
+        }
+        found += [
+            f"{folder}/{figure}.{suffix}"
+            for figure in sorted(figures)
+            for suffix in ("svg", "pdf", "png")
+        ]
+    return found
+
+
+def _rates(table: str) -> int:
+    """Return how many selection rates, below all of the data, a published table has."""
+    return len({rate for row in published_rows([table]) if (rate := float(row["rate"])) < 1})
 
 
 def numbers_of(figure: str) -> tuple[str, ...]:

@@ -85,10 +85,13 @@ def _listed(value: Any) -> list[Any]:
 
 def _with_defaults(value: Any, rules: dict[str, Any], root: dict[str, Any]) -> Any:
     rules = rules | _resolved(rules, root)
-    if not isinstance(value, dict) or "properties" not in rules:
+    if not isinstance(value, dict):
         return deepcopy(value)
-    filled = dict(value)
-    for key, rule in rules["properties"].items():
+    filled, of_key = dict(value), rules.get("properties", {})
+    if isinstance(others := rules.get("additionalProperties"), dict):
+        for key in filled.keys() - of_key.keys():
+            filled[key] = _with_defaults(filled[key], others, root)
+    for key, rule in of_key.items():
         rule = rule | _resolved(rule, root)
         default = rule.get("default")
         if key not in filled and "default" in rule:
