@@ -149,7 +149,7 @@ def test_another_process_draws_the_same_bytes(plans, tmp_path):
 
 def test_every_caption_is_of_a_figure():
     captions = {path.stem for path in CAPTIONS.glob("*.rst")}
-    assert captions == set(FIGURES) | {"workflow", "table"}
+    assert captions == set(FIGURES) | {"workflow", "table", "printed", "claims"}
 
 
 FIGURE = '''"""How many rows there are."""
@@ -167,7 +167,7 @@ def test_a_module_and_its_caption_are_a_figure(tmp_path):
     (tmp_path / "rows.py").write_text(FIGURE)
     (tmp_path / "rows.rst").write_text("Rows.\n")
     assert read(tmp_path, tmp_path) == {
-        "rows": (frozenset({"table"}), (), "How many rows there are.")
+        "rows": (frozenset({"table"}), (), False, False, "How many rows there are.")
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -96,7 +97,7 @@ def _plan(name: str, table: pd.DataFrame, rule: str) -> Plan:
     )
 
 
-def _run(row) -> Reported:
+def _run(row: Any) -> Reported:
     """Return the run that a number is of, of which nothing but its place is known."""
     known = row.surrogate != NO_SURROGATE
     return Reported(
