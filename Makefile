@@ -34,12 +34,13 @@ rehearse: setup ## every experiment in small, on stand-ins, with a forecast of t
 	snakemake --cores all every --config rehearse=true
 
 docs: setup ## the documentation, in site/, with warnings as errors
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "Done: site/index.html"
 
-lint: setup ## style of Python and Snakemake files
+lint: setup ## style of Python and Snakemake files, and types
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

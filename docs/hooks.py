@@ -19,6 +19,7 @@ from medcoreset.study import reference  # noqa: E402, the path is set above
 NOTEBOOK = ROOT / "docs" / "notebook" / "digits.ipynb"
 
 ELSEWHERE = {
+    "index.md": "README.md",
     "project/changelog.md": "CHANGELOG.md",
     "project/contributing.md": "CONTRIBUTING.md",
     "reference/configuration.md": "config/README.md",
@@ -44,14 +45,21 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def _linked(text: str, uri: str) -> str:
-    """Return a file's text with links to pages of the site as the page `uri` has them."""
+    """Return a file's text with its links as the page `uri` has them; what has no page is no link."""
+    page_of = {source: page for page, source in ELSEWHERE.items()}
+    page_of["docs/notebook/digits.ipynb"] = "notebook.md"
 
     def link(found: re.Match) -> str:
-        target, _, anchor = found[1].removeprefix("docs/").partition("#")
-        target = os.path.relpath(target, Path(uri).parent)
-        return f"]({target}{'#' + anchor if anchor else ''})"
+        words, target = found.groups()
+        if target.startswith(("#", "https:")):
+            return found[0]
+        file, _, anchor = target.partition("#")
+        page = page_of.get(file, file.removeprefix("docs/") if file.startswith("docs/") else None)
+        if page is None:
+            return words
+        return f"[{words}]({os.path.relpath(page, Path(uri).parent)}{anchor and f'#{anchor}'})"
 
-    return re.sub(r"\]\((docs/[^)]+)\)", link, text)
+    return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", link, text)
 
 
 def _of_notebook(path: Path) -> tuple[str, dict[str, bytes]]:

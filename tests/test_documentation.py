@@ -10,12 +10,12 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import nbformat
-import numpy as np
 import pytest
+import yaml
 from nbclient import NotebookClient
 
 import medcoreset
@@ -32,13 +32,17 @@ from medcoreset.study.documents import parse_yaml
 from medcoreset.study.schema import schema, validated
 from tests.any_evidence import evidence_of
 from tests.conftest import ROOT
+from tests.own_loop import OWN_LOOP
 from tests.studies import write
+
+pytestmark = pytest.mark.long
 
 FENCE = re.compile(
     r"^(<!-- not run: [^\n]*-->\n)?( *)```(\w+)([^\n]*)\n(.*?)^\2```$", re.DOTALL | re.MULTILINE
 )
 TITLE = re.compile(r'title="([^"]+)"')
 
+WORKFLOW = ".github/workflows/main.yaml"
 STUDY = configuration.load({})
 GROUPS = {"eva", "deepcore", "all", "every", "published"}
 
@@ -71,12 +75,15 @@ def blocks(*languages: str) -> list[Block]:
 
 
 def commands() -> list[tuple[str, list[str]]]:
-    """Return the commands of all shell blocks, as words, each with its page."""
+    """Return the commands of all shell blocks, and of the workflow for GitHub, as words with their page."""
+    texts = [(block.page, block.text) for block in blocks("sh")]
+    steps = yaml.safe_load((ROOT / WORKFLOW).read_text(encoding="utf-8"))["jobs"].values()
+    texts += [(WORKFLOW, step["run"]) for job in steps for step in job["steps"] if "run" in step]
     found = []
-    for block in blocks("sh"):
-        for line in block.text.replace("\\\n", " ").splitlines():
+    for page, text in texts:
+        for line in text.replace("\\\n", " ").splitlines():
             if words := shlex.split(line, comments=True):
-                found.append((block.page, words))
+                found.append((page, words))
     return found
 
 
@@ -132,19 +139,13 @@ def test_python_that_is_not_run_imports_what_exists():
 
 
 def test_the_three_lines_of_the_readme_run(tmp_path, monkeypatch):
+    """As printed, with the names that it takes from a training loop of the reader's own."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    names = {"medcoreset": medcoreset, "labels": np.arange(200) % 10, "indices": np.arange(200)}
     (block,) = (each for each in blocks("python") if each.page == "README.md")
-    first, second, third = block.text.splitlines()
-    exec(first, names)
-    for _ in range(5):
-        names["logits"] = rng.normal(size=(200, 10))
-        names["logits"][names["indices"], names["labels"]] += 1
-        exec(second, names)
-        names["recorder"].end_epoch()
-    exec(third, names)
-    assert len(set(names["coreset"])) == 20
+    names: dict[str, Any] = {}
+    exec(OWN_LOOP, names)
+    exec(block.text, names)
+    assert len(names["subset"]) == len(set(names["selection"].indices)) == 20
 
 
 def test_the_notebook_runs_and_its_pictures_are_in_it(tmp_path):
@@ -171,7 +172,9 @@ def outputs(page: str) -> list[list[str]]:
     return [
         words[1:]
         for place, words in commands()
-        if place == page and words[:3] == ["python", "-m", "medcoreset"] and "evidence.npz" in words
+        if place == page
+        and words[:3] == ["python", "-m", "medcoreset"]
+        and {"evidence", "evidence.npz"} & set(words[4:])
     ]
 
 
@@ -245,15 +248,9 @@ def test_configuration_that_is_shown_is_valid(block, tmp_path):
     small |= {"surrogate": {"network": "lenet"}, "rates": [0.1, 0.2], "seeds": [0], "methods": {}}
     (tmp_path / "experiments").mkdir()
     file = tmp_path / "experiments" / "shown.yaml"
-    file.write_text(to_yaml(small | content))
+    file.write_text(yaml.safe_dump(small | content, sort_keys=False))
     study = configuration.load({"studies": [str(tmp_path)]})
     assert study.experiments["shown"]["methods"]
-
-
-def to_yaml(content: dict) -> str:
-    import yaml
-
-    return yaml.safe_dump(content, sort_keys=False)
 
 
 def shown(title: str) -> str:
@@ -375,20 +372,35 @@ def test_links_of_files_that_are_no_pages_lead_somewhere():
                 assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The documentation, built as `make docs` builds it."""
-    folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
-        cwd=ROOT,
+def build(config: Path, folder: Path) -> subprocess.CompletedProcess:
+    """Build a site as `make docs` does; with --quiet warnings would not count."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config, "--site-dir", folder],
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The documentation."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def test_a_link_that_leads_nowhere_ends_the_build(tmp_path):
+    assert "mkdocs build --strict\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("[a page](none.md), [a part](#none)\n")
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [index.md]\nhooks: []\nplugins: []\n")
+    done = build(config, tmp_path / "site")
+    assert done.returncode != 0
+    assert "Aborted with 2 warnings in strict mode" in done.stdout + done.stderr
 
 
 def test_the_site_lists_what_is_registered(site):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medcoreset import producers
 from medcoreset.__main__ import cli
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
@@ -131,7 +132,7 @@ def test_perturbations_are_of_one_surrogate(folder):
         compute(folder, "perturbations", surrogates="ab")
 
 
-@pytest.mark.parametrize("kind", ["gradient_norms", "perturbations", "run_probs"])
+@pytest.mark.parametrize("kind", producers.PRODUCERS)
 def test_a_folder_without_a_surrogate_is_named(folder, kind):
     out = folder / "none.npy"
     data = ("--dataset", folder / "digits.npz")

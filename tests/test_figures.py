@@ -166,9 +166,9 @@ def test_a_module_and_its_caption_are_a_figure(tmp_path):
     (tmp_path / "shared.py").write_text("def lines():\n    return 1\n")
     (tmp_path / "rows.py").write_text(FIGURE)
     (tmp_path / "rows.rst").write_text("Rows.\n")
-    assert read(tmp_path, tmp_path) == {
-        "rows": (frozenset({"table"}), (), False, False, "How many rows there are.")
-    }
+    ((name, figure),) = read(tmp_path, tmp_path).items()
+    assert (name, figure.needs, figure.rows) == ("rows", {"table"}, ())
+    assert figure.summary == "How many rows there are."
 
 
 @pytest.mark.parametrize(

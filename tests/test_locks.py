@@ -205,7 +205,7 @@ def test_a_process_that_waited_goes_on_from_where_the_other_was_killed(case):
     second.join(60)
     assert second.exitcode == 0, log.read_text()
     assert content(shared.out) == expected
-    assert "going on from step" in log.read_text()
+    assert "resuming at step" in log.read_text()
     assert not state_folder(shared.out).exists()
 
 

@@ -86,6 +86,8 @@ def test_the_workflow_on_a_file_with_several_labels(snakemake, tmp_path):
         "facility_location": {},
         "infobatch": {},
         "rs2": {},
+        "craig": {"reselect": 1},
+        "rho_loss": {"at": 1},
     }
     folder = write_experiment(
         tmp_path / "own",

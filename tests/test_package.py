@@ -12,26 +12,10 @@ import pytest
 from packaging.requirements import Requirement
 
 import medcoreset
+from tests.own_loop import OWN_LOOP
 
 REPOSITORY = Path(__file__).parent.parent
-IN_THREE_LINES = """
-import numpy as np
-import torch
-import medcoreset
-
-rng = np.random.default_rng(0)
-train_labels = np.arange(60) % 3
-dataset = torch.utils.data.TensorDataset(torch.arange(60))
-recorder = medcoreset.Recorder("dynamics", labels=train_labels, classes=3, epochs=20)
-for epoch in range(20):
-    for indices in torch.randperm(60).split(16):
-        recorder.record(indices, torch.from_numpy(rng.normal(size=(len(indices), 3))))
-    recorder.end_epoch()
-selection = medcoreset.select("eva", "dynamics", rate=0.1, early=1, late=11, seed=0)
-subset = torch.utils.data.Subset(dataset, selection.indices)
-selection.save("coreset.npz")
-assert len(subset) == 6
-"""
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def requirements(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
@@ -99,9 +83,13 @@ def run(command, **how):
     return found.stdout
 
 
-def test_three_lines_and_the_command(environment, tmp_path):
-    run([environment / "python", "-c", IN_THREE_LINES], cwd=tmp_path)
-    given = ["eva", "dynamics", "--rate", 0.1, "--set", "early=1", "--set", "late=11"]
+def test_what_the_readme_shows_and_the_command(environment, tmp_path):
+    shown = README.split("```python\n")[1].split("```")[0]
+    run(
+        [environment / "python", "-c", f"{OWN_LOOP}{shown}selection.save('coreset.npz')"],
+        cwd=tmp_path,
+    )
+    given = ["el2n", "dynamics", "--rate", 0.1, "--set", "epochs=5"]
     run([environment / "medcoreset", "select", *given, "--out", "command.npz"], cwd=tmp_path)
     of_both = [(tmp_path / name).read_bytes() for name in ("coreset.npz", "command.npz")]
     assert of_both[0] == of_both[1]

@@ -10,8 +10,9 @@ import torch
 
 import medcoreset
 from medcoreset import Recorder, UserError
-from medcoreset.recording import recorder as module
+from medcoreset.recording import epoch as module
 from medcoreset.recording.statistics import STATISTICS
+from tests.conftest import ROOT
 from tests.synchronisations import synchronisations
 
 N, C = 20, 4
@@ -69,6 +70,24 @@ def test_logits_may_be_of_any_kind(tmp_path, kind):
     p = np.exp(rounded) / np.exp(rounded).sum(1, keepdims=True)
     np.testing.assert_allclose(found["target_prob"][0], p[np.arange(N), LABELS], rtol=1e-5)
     np.testing.assert_allclose(found["probs"][0], p, atol=1e-3)
+
+
+def test_several_labels_per_sample_are_rows(tmp_path):
+    """Sigmoids that add up to 1 are no mistake there."""
+    labels = np.random.default_rng(0).integers(0, 2, (N, C))
+    recorder = Recorder(tmp_path / "x", labels, C, 2)
+    recorder.record(np.arange(N), logits(0))
+    recorder.end_epoch()
+    p = 1 / (1 + np.exp(-logits(0)))
+    found = arrays(tmp_path / "x")
+    np.testing.assert_allclose(
+        found["error_norm"][0], np.linalg.norm(p - labels, axis=1), rtol=1e-5
+    )
+    np.testing.assert_allclose(found["probs"][0], p, atol=1e-3)
+    recorder = Recorder.resume(tmp_path / "x", labels, C)
+    recorder.record(np.arange(N), np.full((N, C), 1 / C))
+    recorder.end_epoch()
+    assert arrays(tmp_path / "x")["seen"].all()
 
 
 def test_what_is_recorded_is_a_copy(tmp_path):
@@ -181,7 +200,7 @@ def test_a_batch_is_computed_where_its_logits_are(tmp_path, monkeypatch):
     state = recorder.state()
     assert len(state["pending"]) == 0
     assert state["recorded"] == N
-    assert {tensor.device for tensor in (*state["current"].values(), state["least"])} == {there}
+    assert {tensor.device for tensor in (*state["arrays"].values(), state["noted"])} == {there}
 
 
 def test_a_state_from_a_file_follows_the_logits(tmp_path):
@@ -191,7 +210,7 @@ def test_a_state_from_a_file_follows_the_logits(tmp_path):
     again.load(recorder.state())
     again.record(np.arange(5, 10), torch.zeros(5, C, device=there))
     state = again.state()
-    tensors = [*state["current"].values(), state["least"], *sum(state["pending"], ())]
+    tensors = [*state["arrays"].values(), state["noted"], *sum(state["pending"], ())]
     assert {tensor.device for tensor in tensors} == {there}
 
 
@@ -276,11 +295,14 @@ def test_an_epoch_of_nothing_and_one_too_many_are_refused(tmp_path):
         ({"labels": LABELS - 1}, r"labels\[0\] is -1"),
         ({"labels": np.eye(C)[LABELS]}, r"labels is float64 \(20, 4\)"),
         ({"labels": []}, "labels is"),
+        ({"labels": 3}, r"labels is int64 \(\)"),
+        ({"labels": 2 * np.eye(C, dtype=int)[LABELS]}, r"labels\[0, 0\] is 2, but rows of labels"),
         ({"classes": 1}, "classes is 1, but it is to be an integer from 2"),
         ({"classes": "4"}, "classes is '4'"),
         ({"epochs": 0}, "epochs is 0, but"),
         ({"epochs": 2.5}, "epochs is 2.5, but"),
         ({"probs_budget_mb": -1}, "probs_budget_mb is -1"),
+        ({"probs_budget_mb": "256"}, "probs_budget_mb is '256'"),
     ],
 )
 def test_arguments_are_checked(tmp_path, how, named):
@@ -352,7 +374,9 @@ distributed.destroy_process_group()
 def test_two_processes_record_one_folder(tmp_path):
     command = [sys.executable, "-c", PROCESS]
     started = [
-        subprocess.Popen([*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
         for rank in range(2)
     ]
     said = [process.communicate(timeout=300)[1] for process in started]

@@ -204,7 +204,13 @@ def test_the_last_lines_forecast_the_full_study(rehearsed):
 
 def test_the_forecast_counts_the_jobs_that_snakemake_plans(snakemake, tmp_path):
     study = configuration.load({"studies": [str(ROOT / "tests" / "study")]})
-    for names in (["tiny"], ["eva_table1", "eva_table_a1"], ["deepcore_table1"], ["eva_figure5"]):
+    for names in (
+        ["tiny"],
+        ["dynamic"],
+        ["eva_table1", "eva_table_a1"],
+        ["deepcore_table1"],
+        ["eva_figure5"],
+    ):
         outcome = snakemake(tmp_path, "-n", *names, "--config", STUDY)
         planned = re.findall(r"^total +(\d+)", outcome.stdout, re.MULTILINE)
         found = forecast.of(study, [study.experiments[name] for name in names])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from medcoreset import methods
+from medcoreset.datasets import sources
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.arrays import OUTPUTS, follows
@@ -15,8 +16,8 @@ from medcoreset.plan import NO_SURROGATE
 from medcoreset.producers import PRODUCERS
 from medcoreset.seeding import stream_seed
 from medcoreset.selection.redraw import Redraw
-from medcoreset.selection.select import select
-from medcoreset.study import configuration, rehearsal, results
+from medcoreset.selection.select import score, select
+from medcoreset.study import configuration, forecast, rehearsal, results
 from medcoreset.training.draw import Progressed
 from medcoreset.training.loop import Training
 from medcoreset.training.run import train_coresets
@@ -284,6 +285,13 @@ def test_a_row_that_selects_again_has_neither_surrogate_nor_coresets(tmp_path):
     assert (run.variant, run.surrogate) == ("gradmatch", "lenet+seed=0")
 
 
+def test_a_forecast_counts_what_is_looked_at(tmp_path):
+    found, experiment = study(tmp_path, {"reselect": 6})
+    again, random = forecast.of(found, [experiment]).work
+    assert again.images == random.images
+    assert again.evaluated - random.evaluated == 3 * (1077 + 360)  # after epochs 6, 12 and 18 of 20
+
+
 @pytest.mark.parametrize(("epochs", "every", "short"), [(200, 20, 2), (200, 199, 11), (3, 2, 2)])
 def test_a_rehearsal_selects_again_as_early(tmp_path, epochs, every, short):
     # The surrogate is another one's length: it has no say.
@@ -306,6 +314,16 @@ def test_what_it_took_is_beside_the_training(tmp_path):
     run = type("Run", (), {"metrics": str(path), "coresets": ""})
     found = _Run.of(run, lambda run, content: None)
     assert found.seconds == {"training": 12.0, "selection": 3.0}
+
+
+def test_a_coreset_is_selected_once():
+    method, evidence = methods.get("entropy"), Evidence(outputs())
+    for function in (
+        lambda: select(method, evidence, 9, options={"reselect": 3}),
+        lambda: score(method, evidence, {"reselect": 3}),
+    ):
+        with pytest.raises(UserError, match=r"^entropy: reselect is 3, which is of a training"):
+            function()
 
 
 def test_the_command_says_what_selects_again(tmp_path):
@@ -336,3 +354,14 @@ def test_weights_that_come_while_it_trains_satisfy_a_loss_that_is_always_weighte
     one = job(tmp_path, digits(train=130, held_out=40), weighted_loss="true")
     train_coresets(dataclasses.replace(one, draw=redraw(name, **options)), [0], None)
     assert (one.out / "metrics.json").exists()
+
+
+@pytest.mark.trains
+def test_samples_of_several_labels_are_selected_again(tmp_path):
+    dataset = sources.read_stand_in("chestmnist", 120, tmp_path)
+    one = job(tmp_path, dataset, epochs=5)
+    draw = dataclasses.replace(redraw("craig", reselect=2), balance="global")
+    train_coresets(dataclasses.replace(one, draw=draw), [0], None)
+    metrics = json.loads((one.out / "metrics.json").read_text())
+    assert metrics["run"]["coreset_size"] == np.ceil(0.3 * len(dataset.train_labels))
+    assert metrics["measured"]["selection_seconds"]["0"] > 0

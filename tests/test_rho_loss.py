@@ -11,13 +11,14 @@ from torch.nn.functional import cross_entropy
 
 from medcoreset import methods, seeding
 from medcoreset.__main__ import cli
+from medcoreset.datasets import sources
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
 from medcoreset.networks.factory import build
 from medcoreset.producers import PRODUCERS
 from medcoreset.producers.source import Source
 from medcoreset.selection.redraw import Redraw
-from medcoreset.study import configuration, rehearsal, results
+from medcoreset.study import configuration, forecast, rehearsal, results
 from medcoreset.training.data import epoch_order, resident
 from medcoreset.training.loop import Training
 from medcoreset.training.run import train_coresets, train_surrogate
@@ -305,10 +306,38 @@ def test_a_study_trains_two_halves_for_every_surrogates_seed(tmp_path):
     assert [run.surrogate for run in runs] == ["lenet+seed=0", "lenet+seed=1"]
     names = {place.surrogate for place in results.every_surrogate(found, experiment)}
     halves = {f"lenet+half={half}+until=20+seed={seed}" for half in (1, 2) for seed in (0, 1)}
-    assert names >= halves
+    assert names == halves
     outputs = results.outputs(found, experiment)
     assert any("evidence/digits/tiny/lenet+seed=1/rho_loss+at=20" in path for path in outputs)
     assert not any("coresets" in path and "rho_loss" in path for path in outputs)
+    work = forecast.of(found, [experiment]).work
+    random, rho_loss = work[:2], work[2:4]
+    assert rho_loss[0].images == random[0].images
+    assert rho_loss[0].evaluated - random[0].evaluated == 50 * 1077
+    assert [each.images for each in work[4:]] == [20 * 539] * 4
     small = rehearsal.of(found)
     (options,) = small.options(small.experiments["rho"], "rho_loss", "digits", "tiny", 0.1)
     assert options["at"] == 4
+
+
+@pytest.mark.trains
+def test_of_several_labels_per_sample_losses_are_means_over_labels(tmp_path):
+    dataset = sources.read_stand_in("chestmnist", 120, tmp_path)
+    one = job(tmp_path, dataset, epochs=2)
+    jobs = [dataclasses.replace(one, out=tmp_path / f"half{half}") for half in (1, 2)]
+    for half, each in enumerate(jobs, start=1):
+        train_surrogate(each, 0, 10, half)
+    made = [Source(each.out, dataset, "cpu", 1) for each in jobs]
+    found = PRODUCERS["irreducible_losses"].produce(made)
+    labels, expected = np.asarray(dataset.train_labels), np.empty(len(dataset.train_labels))
+    for each in jobs:
+        logits = np.load(each.out / "evidence" / "logits.npy").astype(np.float64)
+        p = np.where(labels == 1, 1, -1) * logits
+        other = ~np.load(each.out / "evidence" / "members.npy")
+        expected[other] = np.log1p(np.exp(-p)).mean(axis=1)[other]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    method = methods.get("rho_loss")
+    evidence = Evidence({"irreducible_losses": found})
+    draw = Redraw(method, method.defaults(), 0.3, evidence=evidence)
+    train_coresets(dataclasses.replace(one, draw=draw), [0], None)
+    assert (one.out / "metrics.json").exists()

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcoreset.recording import recorder as dynamics
+from medcoreset.recording import epoch as dynamics
 from medcoreset.recording.recorder import Recorder
 from medcoreset.recording.statistics import STATISTICS, statistics
 

@@ -106,7 +106,7 @@ def test_a_signal_to_one_process_stops_all_and_they_go_on_to_the_same_bytes(tmp_
     assert said.count("stopped by SIGTERM") == 2
     assert (state_folder(stopped.out) / "seed0.pt").exists()
     assert not stopped.out.exists()
-    assert run(stopped).count("going on from step") == 1
+    assert run(stopped).count("resuming at step") == 1
     assert content(stopped.out) == content(whole.out)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medcoreset.recording import recorder as dynamics
+from medcoreset.recording import epoch as dynamics
 from medcoreset.training.loop import Training
 from tests.synchronisations import synchronisations
 from tests.training_cases import training

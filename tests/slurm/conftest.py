@@ -135,7 +135,7 @@ class Surrogate:
 
     def resumed_at(self) -> int:
         """Return the step from which the current attempt went on, 0 if it began anew."""
-        found = re.search(r"going on from step (\d+)", self.log)
+        found = re.search(r"resuming at step (\d+)", self.log)
         return int(found.group(1)) if found else 0
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from io import TextIOWrapper
 
 import click
 
@@ -62,9 +63,9 @@ def main() -> None:
     """
     forkserver.delegate()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(
-            errors="replace"
-        )  # a terminal may lack a letter of a name or of a method
+        if isinstance(stream, TextIOWrapper):
+            # A terminal may lack a letter of a name or of a method.
+            stream.reconfigure(errors="replace")
     try:
         cli.main(prog_name="medcoreset", standalone_mode=False)
     except (UserError, click.UsageError) as mistake:

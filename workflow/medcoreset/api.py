@@ -111,7 +111,8 @@ def _array(given: Any) -> np.ndarray:
     if hasattr(given, "detach"):
         given = given.detach().cpu()
         given = given.float() if str(given.dtype) == "torch.bfloat16" else given
-        return given.numpy()
+        array: np.ndarray = given.numpy()
+        return array
     return np.asarray(given)
 
 

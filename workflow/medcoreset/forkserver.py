@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ADDRESS = "MEDCORESET_FORKSERVER"
 """Environment variable with the server's socket."""
@@ -102,7 +102,8 @@ def serve(listening: socket.socket) -> None:
     address = listening.getsockname()
     from medcoreset.training import run  # noqa: F401
 
-    while sys.stdin not in wait([listening, sys.stdin]):
+    end = sys.stdin.fileno()
+    while end not in wait([listening, end]):
         job, _ = listening.accept()
         if os.fork() == 0:
             listening.close()
@@ -132,10 +133,10 @@ def _attend(job: socket.socket) -> NoReturn:
     os._exit(0)
 
 
-def _work(told: dict, streams: list[int]) -> None:
+def _work(told: dict[str, Any], streams: list[int]) -> None:
     """Be the process that the command would have been."""
-    for number in GROUP:
-        signal.signal(number, signal.SIG_DFL)
+    for each in GROUP:
+        signal.signal(each, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream, number in zip(streams, STREAMS, strict=True):
         os.dup2(stream, number)

@@ -71,6 +71,6 @@ def claim(devices: Sequence[str], slots: int, folder: Path) -> Iterator[str]:
                 lock.release()
             return
         if not waits:
-            say(f"waiting for a GPU: {slots} on each of {len(devices)} are at work")
+            say(f"waiting for a GPU: {slots} jobs run on each of {len(devices)}")
             waits = True
         time.sleep(POLL_SECONDS)

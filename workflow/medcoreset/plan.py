@@ -5,10 +5,13 @@ A study resolves an experiment into its plan; its table and figures are made fro
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from medcoreset.identity import Surrogate, beside
 from medcoreset.reading import file_of, read_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FULL = "full"
 """The row of the full training set, and the variant of what is trained on it."""
@@ -19,7 +22,7 @@ INDEPENDENT = ("random", FULL)
 
 WHAT = "the plan of an experiment"
 
-Made = TypeVar("Made")
+Made = TypeVar("Made", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -168,18 +171,19 @@ class Plan:
     def from_json(cls, content: dict[str, Any]) -> Self:
         """Return the plan that `to_json` made `content` of; ValueError says what it lacks."""
         plan = _made(cls, content, "it")
+        files: dict[str, Any] = {
+            name: tuple(_made(kind, entry, f"one of its {name}") for entry in content[name])
+            for name, kind in FILES.items()
+        }
         plan = replace(
             plan,
-            methods={entry["key"]: entry["label"] for entry in plan.methods},
+            methods={entry["key"]: entry["label"] for entry in content["methods"]},
             datasets={
                 entry["key"]: _made(Dataset, entry, "one of its datasets")
-                for entry in plan.datasets
+                for entry in content["datasets"]
             },
-            columns={entry["key"]: entry["rule"] for entry in plan.columns},
-            **{
-                name: tuple(_made(kind, entry, f"one of its {name}") for entry in content[name])
-                for name, kind in FILES.items()
-            },
+            columns={entry["key"]: entry["rule"] for entry in content["columns"]},
+            **files,
         )
         for run in plan.runs:
             for axis in ("method", "dataset", "column", "network"):

@@ -58,7 +58,7 @@ def _imported(path: Path) -> list[Path]:
 
     They are read and not run, for much is imported late.
     """
-    names = []
+    names: list[str | None] = []
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
@@ -76,8 +76,9 @@ def _statements(path: Path) -> str:
     """Return a file's statements, without comments and docstrings, in one layout."""
     tree = _parsed(path)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 

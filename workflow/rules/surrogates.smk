@@ -1,4 +1,4 @@
-"""Surrogates, trained on the full training set while their training dynamics are recorded.
+"""Surrogates, trained on the full training set while their training dynamics are recorded, or on a half of it.
 
 input:  results/data/DATASET.npz
 output: results/surrogates/DATASET/PROTOCOL/SURROGATE/: evidence/, metrics.json, predictions.npz, model.pt
@@ -31,7 +31,7 @@ rule train_surrogate:
         budget=study.config["probs_budget_mb"],
         out=lambda wildcards, output: Path(output.metrics).parent,
     message:
-        "Training surrogate {wildcards.surrogate} on all of {wildcards.dataset} ({wildcards.protocol})"
+        "Training surrogate {wildcards.surrogate} of {wildcards.dataset} ({wildcards.protocol})"
     shell:
         "python -m medcoreset surrogate --dataset {input.dataset:q} --protocol {wildcards.protocol:q}"
         " --network {params.network:q} {params.training} {params.recipe}"

@@ -78,7 +78,7 @@ def aggregate(plan: Plan) -> Aggregate:
                 read[run] = _PerSeed.of(run, rule, content["seeds"], coresets)
             # What was written by hand does not say.
             arithmetic[content.get("measured", {}).get("arithmetic", "float32")] += 1
-    cells: dict[tuple, dict[str, list[_PerSeed]]] = {}
+    cells: dict[tuple[Any, ...], dict[str, list[_PerSeed]]] = {}
     for run in plan.runs:
         cells.setdefault(run.cell, {}).setdefault(run.variant, []).append(read[run])
     rows, single, choices = [], [], []
@@ -191,8 +191,8 @@ class _PerSeed:
     @property
     def units(self) -> list[tuple[float, int, int]]:
         """What is repeated, `UNIT`; NaN stands for the surrogate's seed where there is no surrogate."""
-        of = self.run.surrogate_seed
-        of = math.nan if of is None else of
+        seed = self.run.surrogate_seed
+        of = math.nan if seed is None else seed
         return [(of, self.run.trained[seed], seed) for seed in self.labels]
 
     def seeds(self, place: dict[str, Any]) -> list[dict[str, Any]]:
@@ -225,7 +225,12 @@ class _PerSeed:
         """
         if any("val" not in record for record in self.records):
             raise UserError(f"{self.run.metrics}: no validation data to choose candidates on")
-        return [_value(record["val"], "accuracy", self.run, self.rule) for record in self.records]
+        found = []
+        for record in self.records:
+            accuracy = _value(record["val"], "accuracy", self.run, self.rule)
+            assert accuracy is not None  # it is defined of any data
+            found.append(accuracy)
+        return found
 
 
 def _under(rule: str, seed_record: dict[str, Any], run: Reported, seed: str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def judge_runs(claim: Claim, runs: Runs) -> Verdict:
     count = len(claim.comparisons)
     if not all(cell in runs for cell in claim.cells):
         return Verdict(NOT_RUN, count=count)
-    designs: dict[tuple, Design] = {}
+    designs: dict[tuple[Unit, ...], Design] = {}
     found = [_contrast(each, runs, designs) for each in claim.comparisons]
     holds = np.array([each.sign > 0 for each in found])
     p = np.array([each.p for each in found])
@@ -159,10 +159,12 @@ class _Contrast:
         return f"by {text}, {self.pairs} pair{'s' if self.pairs != 1 else ''}"
 
 
-def _contrast(comparison: Comparison, runs: Runs, designs: dict[tuple, Design]) -> _Contrast:
+def _contrast(
+    comparison: Comparison, runs: Runs, designs: dict[tuple[Unit, ...], Design]
+) -> _Contrast:
     """Return a contrast of runs; those that are repeated alike share an entry of `designs`."""
     units, rows = side_by_side({cell: runs[cell] for _, cell in comparison.terms})
-    values = sum(factor * np.array(rows[cell]) for factor, cell in comparison.terms)
+    values = np.sum([factor * np.array(rows[cell]) for factor, cell in comparison.terms], axis=0)
     known = ~np.isnan(values)
     if not known.any():  # they share no seed
         return _Contrast(math.nan, Estimate(math.nan, 0), 0, comparison.strict)
@@ -232,12 +234,14 @@ def runs_of(seeds: pd.DataFrame, plan: Plan, column: str) -> dict[Cell, dict[Uni
     rows = seeds[(seeds["metric"] == "accuracy") & (seeds["protocol"] == column)]
     rows = rows.dropna(subset="value")
     axes = ["dataset", "surrogate", "network", "method", "rate"]
-    found: dict[tuple, dict[Unit, float]] = {}
+    found: dict[tuple[Any, ...], dict[Unit, float]] = {}
     for *place, value in rows[[*axes, *UNIT, "value"]].itertuples(index=False, name=None):
         found.setdefault(tuple(place[: len(axes)]), {})[tuple(place[len(axes) :])] = value
     named: dict[Cell, dict[Unit, float]] = {}
     for (dataset, surrogate, network, method, rate), values in found.items():
-        as_printed = (plan.published_as.get(name, name) for name in (dataset, surrogate, network))
+        data, selector, trained = (
+            plan.published_as.get(name, name) for name in (dataset, surrogate, network)
+        )
         # Where random was run beside each of several surrogates, the first stands for all.
-        named.setdefault(Cell.of(*as_printed, method, rate), values)
+        named.setdefault(Cell.of(data, selector, trained, method, rate), values)
     return named

@@ -152,7 +152,7 @@ def compare(table: pd.DataFrame, seeds: pd.DataFrame, reference: str) -> pd.Data
     correction is over the comparisons of a metric.
     """
     key = ["dataset", "protocol", "network", "method", "rate", "metric"]
-    known: dict[tuple, dict] = {}
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
     for metric in seeds["metric"].unique():
         for line in paired(seeds, reference, metric).to_dict("records"):
             cell = (*(line[name] for name in key[:-1]), metric)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
@@ -30,7 +31,7 @@ def costs(plan: Plan) -> pd.DataFrame:
     plan is a `UserError`.
     """
     check = Fit(plan)
-    found: dict[tuple, dict[str, dict[str, _Run]]] = {}
+    found: dict[tuple[Any, ...], dict[str, dict[str, _Run]]] = {}
     for run in plan.runs:
         of_surrogate = found.setdefault(_cell(run), {}).setdefault(run.surrogate, {})
         if run.metrics not in of_surrogate:  # columns report the same runs
@@ -72,7 +73,7 @@ class _Run:
         return cls({**before.seconds, **own}, [*before.on.values(), device])
 
 
-def _cell(run: Reported) -> tuple:
+def _cell(run: Reported) -> tuple[Any, ...]:
     """Return the row of the table that a run is of: surrogates of several seeds share one."""
     return run.dataset, run.protocol, run.model, run.network, run.method, run.rate
 

@@ -1,12 +1,13 @@
 """How well rankings find wrong labels: of training sets whose labels were made wrong on purpose."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from medcoreset import methods
+import medcoreset.methods as methods
 from medcoreset.datasets import canonical
 from medcoreset.methods import variants
 from medcoreset.plan import Plan, Scores
@@ -75,8 +76,8 @@ def detection(plan: Plan) -> pd.DataFrame:
                 "method": each.entry.method,
                 "variant": each.entry.variant,
                 "wrong": 100 * each.wrong.mean(),
-                "auroc": 100 * auroc(each.suspicion, each.wrong),
-                "average_precision": 100 * average_precision(each.suspicion, each.wrong),
+                "auroc": _percent(auroc(each.suspicion, each.wrong)),
+                "average_precision": _percent(average_precision(each.suspicion, each.wrong)),
             }
             for each in rankings(plan)
         ],
@@ -91,3 +92,7 @@ def detection(plan: Plan) -> pd.DataFrame:
         n=("auroc", "size"),
     ).reset_index()
     return found[COLUMNS].round(6)
+
+
+def _percent(share: float | None) -> float:
+    return math.nan if share is None else 100 * share

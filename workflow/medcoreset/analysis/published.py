@@ -133,7 +133,7 @@ def agreement(ours: Sample, theirs: Sample, tolerance: float) -> tuple[float, fl
     return low, high, "differs" if low > tolerance or high < -tolerance else "undecided"
 
 
-def printed(published: pd.DataFrame) -> dict[tuple, float]:
+def printed(published: pd.DataFrame) -> dict[tuple[Any, ...], float]:
     """Map (dataset, surrogate, network, method, rate) to the first table's mean, in percent.
 
     Rows that look at no surrogate have None for it; the full training set is a row of its own.
@@ -148,9 +148,9 @@ def decimals(published: pd.DataFrame) -> int:
     return next(fits, 1)
 
 
-def _index(published: pd.DataFrame) -> dict[tuple, Sample]:
+def _index(published: pd.DataFrame) -> dict[tuple[Any, ...], Sample]:
     """Map (rule, dataset, surrogate, network, method, rate) to the first table's number."""
-    known: dict[tuple, Sample] = {}
+    known: dict[tuple[Any, ...], Sample] = {}
     for row in published.to_dict("records"):
         rule, n = (of_table(row["table"], known_of) for known_of in (REPORTING_RULE, RUNS))
         method, surrogate = row["method"], row["surrogate"]
@@ -168,7 +168,7 @@ def of_table(table: str, known: Mapping[str, Any]) -> Any:
     return known.get(table) or known[table.split("_")[0]]
 
 
-def _join(row: dict, plan: Plan, known: dict[tuple, Sample]) -> dict[str, Any]:
+def _join(row: dict[str, Any], plan: Plan, known: dict[tuple[Any, ...], Sample]) -> dict[str, Any]:
     if row["metric"] != "accuracy":
         return {}
     dataset, network, surrogate = (

@@ -20,7 +20,7 @@ def class_means(rows: Rows, labels: np.ndarray, classes: int) -> np.ndarray:
 
     A row of zeros stays as it is, and the mean of a class without images is NaN.
     """
-    sums = None
+    sums: np.ndarray | None = None
     for start in range(0, len(labels), BLOCK):
         block = np.arange(start, min(start + BLOCK, len(labels)))
         unit = at_length_1(rows(block))
@@ -29,6 +29,7 @@ def class_means(rows: Rows, labels: np.ndarray, classes: int) -> np.ndarray:
         members = np.zeros((classes, len(block)))
         members[labels[block], np.arange(len(block))] = 1
         sums += members @ unit
+    assert sums is not None  # there are images
     counts = np.bincount(labels, minlength=classes)[:, None]
     with np.errstate(invalid="ignore"):
         return sums / counts
@@ -75,7 +76,7 @@ def extreme_pairs(cosines: np.ndarray, count: int, *, within: bool) -> list[tupl
     left = -cosines if within else cosines.copy()
     if within:
         np.fill_diagonal(left, -np.inf)
-    found = []
+    found: list[tuple[int, int]] = []
     while len(found) < count and np.isfinite(left).any():
         i, j = map(int, np.unravel_index(left.argmax(), left.shape))
         found.append((i, j))

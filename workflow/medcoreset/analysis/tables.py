@@ -213,7 +213,7 @@ def notes(plan: Plan, table: pd.DataFrame, choices: Sequence[Choice], found: Fin
         f"Reported under {column}: {RULES[rule].summary}." for column, rule in plan.columns.items()
     ]
     further = shown_metrics(plan, table)[1:]
-    lines += [f"{title}: {meaning}, in %." for title, meaning in map(METRICS.get, further)]
+    lines += [f"{title}: {meaning}, in %." for title, meaning in map(METRICS.__getitem__, further)]
     lines += [_bold(plan, accuracy), *_gains(plan, accuracy)]
     compared = accuracy[accuracy["published_mean"].notna()]
     if len(compared):
@@ -342,14 +342,13 @@ def _counted(candidates: dict[str, str]) -> str:
 
 def _chosen(plan: Plan, choices: Sequence[Choice]) -> list[str]:
     """Return what was chosen in each cell: a sentence for the rates of a row, dataset and column."""
-    along: dict[tuple, list[Choice]] = {}
+    along: dict[tuple[str, ...], list[Choice]] = {}
     for choice in choices:
-        *where, _rate = choice.run.cell
-        along.setdefault(tuple(where), []).append(choice)
+        along.setdefault(choice.run.cell[:-1], []).append(choice)
     return [_said(plan, where, of_rates) for where, of_rates in along.items()]
 
 
-def _said(plan: Plan, where: tuple, choices: Sequence[Choice]) -> str:
+def _said(plan: Plan, where: tuple[str, ...], choices: Sequence[Choice]) -> str:
     dataset, column, surrogate, network, method = where
     found = ", ".join(
         f"{choice.run.variant} at {percent(choice.run.rate)} % ({choice.val_accuracy:.1f} %)"
@@ -501,9 +500,8 @@ def _tex_bold(entry: _Entry) -> str:
 
 def _tex_number(text: str) -> str:
     """Return `mean ± std` with a small deviation, so that ten columns fit a page."""
-    return re.sub(r" ± ([\d.]+)", r"{\\tiny$\\pm$\1}", text).translate(
-        str.maketrans({mark: _TEX[mark] for mark in "†‡"})
-    )
+    marks = str.maketrans({mark: _TEX[mark] for mark in "†‡"})
+    return re.sub(r" ± ([\d.]+)", r"{\\tiny$\\pm$\1}", text).translate(marks)
 
 
 _TEX = {

@@ -150,7 +150,11 @@ Squares = list[tuple[float, int]]
 """Mean squares and their degrees of freedom."""
 
 
-def _nested(runs: np.ndarray, levels: tuple[str, ...]) -> tuple:
+Parts = tuple[Squares, dict[str, float], list[float], list[float]]
+"""Mean squares, components, and the factors of the squares in Var(mean) and in Var(new)."""
+
+
+def _nested(runs: np.ndarray, levels: tuple[str, ...]) -> Parts:
     """Return mean squares, components, and the factors of the squares in Var(mean) and in Var(new).
 
     Of level i, MS_i = (runs per unit) · (variance of its units' means within the unit above), and
@@ -178,7 +182,7 @@ def _nested(runs: np.ndarray, levels: tuple[str, ...]) -> tuple:
     return squares, components, of_mean, of_new
 
 
-def _crossed(runs: np.ndarray, levels: tuple[str, ...]) -> tuple:
+def _crossed(runs: np.ndarray, levels: tuple[str, ...]) -> Parts:
     """Return the same as `_nested` of the two-way layout (S, R) with one run per combination.
 
     σ_S² = (MS_S − MS_E)/R, σ_R² = (MS_R − MS_E)/S, σ_SR² = MS_E, and

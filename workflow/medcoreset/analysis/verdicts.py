@@ -15,7 +15,7 @@ from medcoreset.analysis.claims import (
     judge_runs,
     runs_of,
 )
-from medcoreset.analysis.predicates import Claim
+from medcoreset.analysis.predicates import Cell, Claim
 from medcoreset.analysis.published import decimals, of_tables, printed
 from medcoreset.analysis.tables import plain
 from medcoreset.plan import Plan
@@ -55,7 +55,8 @@ def judged(
     for claim in claims:
         rows = of_tables(published, claim.tables)
         places = decimals(rows)
-        verdicts = {PRINTED: judge_printed(claim, printed(rows), places)}
+        means = {Cell(*place): mean for place, mean in printed(rows).items()}
+        verdicts = {PRINTED: judge_printed(claim, means, places)}
         verdicts |= {name: judge_runs(claim, runs) for name, runs in columns.items()}
         if plan is None:
             verdicts[RUNS] = Verdict(NOT_RUN, count=len(claim.comparisons))

@@ -1,6 +1,7 @@
 """Stage `claims`: what papers claim, judged on their printed numbers and on an experiment's runs."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +31,7 @@ from medcoreset.errors import UserError
     help="Folder for claims.csv, .md, .html.",
 )
 def command(
-    config: dict,
+    config: dict[str, Any],
     published: tuple[str, ...],
     plan_file: str | None,
     seeds_file: str | None,
@@ -50,7 +51,7 @@ def command(
     claims, plan, seeds = Claims(study), None, None
     chosen, title = claims.every, "What the papers claim"
     sources = {verdicts.PRINTED: "On the printed numbers", verdicts.RUNS: "On our runs"}
-    if plan_file:
+    if plan_file and seeds_file:
         plan, seeds = Plan.read(plan_file), aggregate.read_seeds(seeds_file)
         if plan.name not in study.experiments:
             raise UserError(f"{plan_file}: unknown experiment {plan.name!r}")

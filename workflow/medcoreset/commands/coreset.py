@@ -2,7 +2,8 @@ from pathlib import Path
 
 import click
 
-from medcoreset import cost, identity, methods, provenance
+import medcoreset.methods as methods
+from medcoreset import cost, identity, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
@@ -22,8 +23,8 @@ from medcoreset.selection.selection import led_back
 @flags.dataset
 @click.option("--evidence", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="SCORES.npz")
-@click.option("--rate", type=float, required=True, help="Share to select, above 0, at most 1.")
-@click.option("--seeds", required=True, metavar="0,1,2", help="One coreset for each.")
+@click.option("--rate", type=float, required=True, help="Selection rate, above 0 and at most 1.")
+@click.option("--seeds", required=True, metavar="0,1,2", help="Seeds, one coreset for each.")
 @flags.rounding
 @flags.balance
 @flags.settings

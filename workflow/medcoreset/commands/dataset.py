@@ -1,6 +1,7 @@
 """Stage `dataset`: a source of images becomes a canonical file."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,43 +16,52 @@ from medcoreset.provenance import check_inputs
 @click.command(cls=flags.Stage)
 @click.argument("name")
 @click.option(
-    "--out", required=True, type=flags.Output(), help="Canonical .npz; .json goes beside."
+    "--out",
+    required=True,
+    type=flags.Output(),
+    help="Dataset file to write (.npz); its facts are written beside it (.json).",
 )
-@click.option("--data-dir", type=click.Path(), help="Folder with the source's official files.")
-@click.option("--mirror", help="Base address to download from in place of the official one.")
+@click.option(
+    "--data-dir", type=click.Path(), help="Folder of official files, used in place of a download."
+)
+@click.option("--mirror", help="Base URL to download from, in place of the official one.")
 @click.option(
     "--cache",
     default=DEFAULT_CACHE,
     show_default=True,
     type=click.Path(),
-    help="Folder where downloads are kept.",
+    help="Folder that keeps downloaded files.",
 )
-@click.option("--file", type=click.Path(), help="Your own .npz in MedMNIST's layout, to be NAME.")
-@click.option("--folder", type=click.Path(), help="Your own folder of images, to be NAME.")
+@click.option("--file", type=click.Path(), help="Your own data: an .npz in MedMNIST's layout.")
+@click.option("--folder", type=click.Path(), help="Your own data: a folder of images.")
 @click.option(
     "--image-size",
     type=click.IntRange(1, 4096),
-    help="Pixels to which a folder's images are resized.",
+    help="Height and width in pixels that a folder's images are scaled to.",
+)
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Leave a folder's images on disk, and decode them while training.",
 )
 @click.option("--multilabel", is_flag=True, help="Your own .npz has several labels per image.")
-@click.option("--stream", is_flag=True, help="Leave a folder's images in their files.")
 @click.option(
     "--duplicates",
     "policy",
     type=click.Choice(duplicates.POLICIES),
-    help="What becomes of your own images that are there more than once: they are counted and said "
-    "(keep, the default), an error (refuse), or left out, of train first (drop).",
+    help="Your own images that occur more than once: count and report them (keep, the default), "
+    "refuse them, or leave them out, of train first (drop).",
 )
 @click.option(
     "--contents",
     type=click.Path(),
     metavar="FILE",
-    help="Where it is kept what a streamed folder's files hold, so as to read them once.",
+    help="File that keeps the digests of a streamed folder's files, so that they are read once.",
 )
 @click.option(
     "--clean",
     type=click.Path(),
-    help="NAME without its conditions (+noise=0.2 …), as this command wrote it, to be made NAME.",
+    help="Dataset file of NAME without its conditions (+noise=0.2 …), to which they are applied.",
 )
 @flags.recipe
 @click.option(
@@ -99,6 +109,7 @@ def command(
         raise UserError("--duplicates is for your own data: --file or --folder")
     if folder is not None and image_size is None:
         raise UserError("--folder needs --image-size")
+    own: dict[str, Any]
     if clean is not None:
         dataset = sources.read_changed(name, clean)
         check_inputs(expects, (clean, dataset.info["recipe"]))

@@ -23,7 +23,7 @@ from medcoreset.provenance import check_inputs
     "--expects",
     multiple=True,
     metavar="SHA256",
-    help="What DATASET was to be made by; another is refused.",
+    help="The --recipe that DATASET must have.",
 )
 def command(dataset: Path, threads: int, expects: tuple[str, ...]) -> None:
     """Decode the images of a dataset NAME+stream=decoded into the folder of its name beside it.
@@ -37,7 +37,7 @@ def command(dataset: Path, threads: int, expects: tuple[str, ...]) -> None:
             f"{dataset} is not to be decoded: make it as {data.name}+stream=decoded, of images that "
             "stay in their files"
         )
-    splits = [data.images(split) for split in canonical.SPLITS]
+    splits = data.streamed_images()
     folder = canonical.decoded_path(dataset)
     count = decoding.decode(splits, folder, data.sha256, processes=threads)
     click.echo(f"{data.name}: {count:,} images decoded into {folder}")

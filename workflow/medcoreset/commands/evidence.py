@@ -1,5 +1,6 @@
 """Stage `evidence`: what some methods need beyond what a surrogate's training leaves behind."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,13 @@ def _command(producer: producers.Producer) -> click.Command:
             np.save(temporary, values, allow_pickle=False)
         provenance.seal(out.parent, [out.name], recipe, data.sha256)
 
+    made: click.Command = compute
     for option in reversed(producer.options.values()):
-        compute = _flag(option)(compute)
-    return compute
+        made = _flag(option)(made)
+    return made
 
 
-def _flag(option: Option) -> flags.Command:
+def _flag(option: Option) -> Callable[[click.Command], click.Command]:
     """Return the decorator that adds an option as a flag; it arrives as text, as `--set` does."""
     return click.option(
         f"--{option.name.replace('_', '-')}",

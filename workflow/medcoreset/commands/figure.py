@@ -1,5 +1,7 @@
 """Stage `figure`: one figure of an experiment, as .svg, .pdf and .png, and its numbers as .csv."""
 
+from typing import Any
+
 import click
 
 from medcoreset.atomic import check_output
@@ -41,7 +43,7 @@ def command(
     from medcoreset.plan import Plan
 
     plan = Plan.read(plan_file)
-    arguments = [plan]
+    arguments: list[Any] = [plan]
     if "table" in FIGURES[kind]:
         if not (table_file and seeds_file):
             raise UserError(f"figure {kind} needs --table and --seeds")

@@ -31,7 +31,7 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; raises UserError if something else lies there."""
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         check_output(path, folder=self.folder)
         return path
 
@@ -89,7 +89,7 @@ settings = click.option(
 balance = click.option(
     "--balance",
     type=click.Choice(get_args(Balance)),
-    help="Select among all samples, within each class on budgets in proportion to the classes, or on more "
+    help="One budget for all samples (global), one per class in proportion to its size (class), or larger ones "
     "for classes of low recall on validation data (drop); the default is the method's.",
 )
 listed = click.option(
@@ -105,15 +105,15 @@ rounding = click.option(
     type=click.Choice(get_args(Rounding)),
     default="ceil",
     show_default=True,
-    help="Of rate · N: up, down as EVA's authors do, or as DeepCore's code to the nearest number, of each "
-    "class if balanced.",
+    help="Rounding of the budget rate · N: up (ceil), down (floor, as EVA's authors do), or to the nearest "
+    "number, of each class if balanced (nearest, as DeepCore's code does).",
 )
 missing = click.option(
     "--missing",
     type=click.Choice(get_args(Missing)),
     default="masked",
     show_default=True,
-    help="Leave out epochs that did not see a sample, or score it 0 in them.",
+    help="What a sample counts in epochs that did not see it: nothing (masked), or a score of 0 (zero).",
 )
 
 
@@ -143,7 +143,7 @@ device = click.option(
     type=click.Choice(get_args(Device)),
     default="auto",
     show_default=True,
-    help="Where to compute; auto: cuda if there is one.",
+    help="Device to compute on; auto is cuda if there is a GPU.",
 )
 threads = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads."
@@ -156,13 +156,13 @@ def recipe(command: Command) -> Command:
         "--recipe",
         default="",
         metavar="SHA256",
-        help="What the output is made by, to be kept in it.",
+        help="Digest of the options, code and inputs that make the output; it is saved in it.",
     )
     expects = click.option(
         "--expects",
         multiple=True,
         metavar="SHA256",
-        help="What an input was to be made by, DATASET first (repeatable); others are refused.",
+        help="The --recipe that an input must have, that of DATASET first (repeatable).",
     )
     return own(expects(command))
 
@@ -170,7 +170,7 @@ def recipe(command: Command) -> Command:
 def job_flags(command: Command) -> Command:
     """Decorate a command with the flags of where and on what a job runs."""
     for flag in (
-        click.option("--out", type=Output(folder=True), required=True, help="output folder"),
+        click.option("--out", type=Output(folder=True), required=True, help="Output folder."),
         click.option(
             "--checkpoint-seconds",
             type=Number(min=0),
@@ -178,17 +178,17 @@ def job_flags(command: Command) -> Command:
             show_default=True,
             envvar="MEDCORESET_CHECKPOINT_SECONDS",
             show_envvar=True,
-            help="time between two checkpoints",
+            help="Seconds between two checkpoints.",
         ),
         threads,
         device,
-        click.option("--network", required=True, help="network id, such as resnet18+width=8"),
-        click.option("--protocol", required=True, help="name of the protocol, for the record"),
+        click.option("--network", required=True, help="Network, such as resnet18+width=8."),
+        click.option("--protocol", required=True, help="Name of the protocol, for the record."),
         click.option(
             "--dataset",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
             required=True,
-            help="canonical dataset (.npz)",
+            help="Dataset file (.npz).",
         ),
     ):
         command = flag(command)
@@ -205,7 +205,7 @@ def training_flags(command: Command) -> Command:
         given = {
             "default": option.default,
             "show_default": True,
-            "help": option.metadata["help"],
+            "help": f"{option.metadata['help'][0].upper()}{option.metadata['help'][1:]}.",
         }
         if kind is bool:
             flag = click.option(f"--{name}/--no-{name}", option.name, **given)
@@ -218,6 +218,6 @@ def training_flags(command: Command) -> Command:
     return command
 
 
-def _metavar(kind: type, choices: tuple) -> str:
+def _metavar(kind: type, choices: tuple[Any, ...]) -> str:
     names = {int: "INTEGER", float: "NUMBER", str: "NAME", tuple: "NUMBER,NUMBER,…"}
     return "|".join(map(str, choices)) or names[kind]

@@ -1,6 +1,7 @@
 """Stage `plan`: an experiment becomes the plan of its table and figures."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,7 @@ from medcoreset.study.recipes import Recipes
 @click.argument("name")
 @flags.configured
 @click.option("--out", required=True, type=flags.Output(), help="Plan (.json) to write.")
-def command(name: str, config: dict, out: str) -> None:
+def command(name: str, config: dict[str, Any], out: str) -> None:
     """Plan the experiment NAME: the rows, columns and files of its table and figures."""
     study = configuration.load(config)
     if study.config["rehearse"]:

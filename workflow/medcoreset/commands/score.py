@@ -2,7 +2,8 @@ from pathlib import Path
 
 import click
 
-from medcoreset import api, cost, identity, methods, provenance
+import medcoreset.methods as methods
+from medcoreset import api, cost, identity, provenance
 from medcoreset.commands import flags
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.evidence import Missing

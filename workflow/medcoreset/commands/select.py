@@ -2,7 +2,8 @@ from pathlib import Path
 
 import click
 
-from medcoreset import api, identity, methods
+import medcoreset.methods as methods
+from medcoreset import api, identity
 from medcoreset.commands import flags
 from medcoreset.errors import UserError
 from medcoreset.evidence import Evidence
@@ -14,7 +15,7 @@ from medcoreset.selection.listing import check_list, write_list
 @click.command(name="select", cls=flags.Stage)
 @click.argument("method")
 @click.argument("evidence", type=click.Path(path_type=Path))
-@click.option("--rate", type=float, help="Share of the samples to select, above 0, at most 1.")
+@click.option("--rate", type=float, help="Selection rate, above 0 and at most 1.")
 @click.option("--count", type=int, help="Number of samples to select, in place of --rate.")
 @flags.balance
 @click.option("--seed", type=flags.SEED, default=0, show_default=True)
@@ -44,8 +45,9 @@ def command(
     if (rate is None) == (count is None):
         raise UserError("give either --rate or --count")
     arrays = Evidence.load(evidence, missing=missing, device=device, threads=threads)
-    how = {"rate": rate, "count": count, "balance": balance, "seed": seed}
-    found = api.select(method, arrays, **how, **options)
+    found = api.select(
+        method, arrays, rate=rate, count=count, balance=balance, seed=seed, **options
+    )
     found.save(out)
     if listed:
         write_list(listed, {seed: found})

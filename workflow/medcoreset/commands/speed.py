@@ -11,8 +11,15 @@ from medcoreset.training.options import TrainingOptions
 
 @click.command(name="speed", cls=flags.Stage)
 @click.option("--network", required=True, help="Network id, such as resnet18+width=8.")
-@click.option("--channels", type=click.Choice(["1", "3"]), required=True, help="Of the images.")
-@click.option("--image-size", type=click.IntRange(1, 4096), required=True, help="Pixels a side.")
+@click.option(
+    "--channels", type=click.Choice(["1", "3"]), required=True, help="Channels of the images."
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(1, 4096),
+    required=True,
+    help="Height and width of the images in pixels.",
+)
 @click.option("--precision", default="auto", show_default=True, help="Arithmetic of the training.")
 @flags.device
 @flags.threads

@@ -14,19 +14,19 @@ from medcoreset.training.options import TrainingOptions
 @click.command(cls=Stage)
 @job_flags
 @click.option(
-    "--seed", type=SEED, required=True, help="seed of initialisation, order, augmentation"
+    "--seed", type=SEED, required=True, help="Seed of initialisation, data order and augmentation."
 )
 @click.option(
     "--half",
     type=click.IntRange(1, 2),
-    help="train on one of two halves of the training set, which the seed draws, and record no dynamics",
+    help="Train on one of two halves of the training set, which the seed draws, and record no dynamics.",
 )
 @click.option(
     "--probs-budget-mb",
     type=Number(min=0),
     default=256,
     show_default=True,
-    help="write the full probabilities of every epoch if they fit into this many MB",
+    help="Keep the full probabilities of every epoch if they fit this many MB.",
 )
 @training_flags
 @recipe_flags
@@ -48,7 +48,7 @@ def command(
     """Train a surrogate on the full training set and dump its training dynamics.
 
     Writes DIR/evidence, DIR/model.pt, DIR/predictions.npz and DIR/metrics.json. Stopped by a
-    signal, it goes on from its last checkpoint when run again. On several GPUs,
+    signal, it resumes from its last checkpoint when run again. On several GPUs,
     `torchrun --nproc-per-node=2 -m medcoreset surrogate …` trains one network with a process per GPU, each
     on its part of every batch.
     """

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from medcoreset import cost, identity, methods, provenance
+import medcoreset.methods as methods
+from medcoreset import cost, identity, provenance
 from medcoreset.commands import flags
 from medcoreset.commands.flags import Number, Stage, job_flags, training_flags
 from medcoreset.commands.flags import recipe as recipe_flags
@@ -22,36 +23,38 @@ from medcoreset.training.options import TrainingOptions
 
 @click.command(cls=Stage)
 @job_flags
-@click.option("--seeds", required=True, metavar="0,1,2", help="seeds, one run each")
+@click.option("--seeds", required=True, metavar="0,1,2", help="Seeds, one run each.")
 @click.option(
     "--trainings",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="networks per seed, on its coreset; the seed of each is 1000 more than that of the one before",
+    help="Networks per seed, trained on its coreset, with seeds 1,000 apart.",
 )
 @click.option(
     "--coresets",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="folder of seed0.npz …; the full training set if absent",
+    help="Folder of seed0.npz …; without it, the full training set is trained on.",
 )
 @click.option(
     "--draw",
     metavar="METHOD",
-    help="method that selects --rate of the training set while the network trains, in place of coresets",
+    help="Method that selects while the network trains, in place of coresets.",
 )
 @click.option(
     "--evidence",
     type=click.Path(path_type=Path),
     metavar="EVIDENCE",
-    help="a folder or .npz of what the method of --draw looks at that is made before",
+    help="Evidence that the method of --draw reads and that is made before, a folder or an .npz.",
 )
 @flags.settings
 @flags.rounding
 @flags.balance
-@click.option("--surrogate", required=True, help="network that the coreset was selected with")
-@click.option("--method", required=True, help="method variant that selected the coreset")
-@click.option("--rate", type=Number(), required=True, help="selection rate of the coreset")
+@click.option("--surrogate", required=True, help="Surrogate that the coreset was selected with.")
+@click.option(
+    "--method", required=True, help="Method, with its options, that selected the coreset."
+)
+@click.option("--rate", type=Number(), required=True, help="Selection rate of the coreset.")
 @training_flags
 @recipe_flags
 def command(
@@ -80,7 +83,7 @@ def command(
     """Train a network on coresets, one run per seed.
 
     Writes DIR/predictions.npz and DIR/metrics.json. Seeds that an earlier, equal job finished are
-    taken over; stopped by a signal, the job goes on from its last checkpoint when run again.
+    reused; stopped by a signal, the job resumes from its last checkpoint when run again.
     """
     options = TrainingOptions.from_mapping(training)
     numbers = parse_seeds(seeds)

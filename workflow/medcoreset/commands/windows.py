@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import click
+import numpy as np
 
-from medcoreset import identity, methods, provenance
+import medcoreset.methods as methods
+from medcoreset import identity, provenance
 from medcoreset.commands import flags
 from medcoreset.datasets import canonical
 from medcoreset.errors import UserError
@@ -51,7 +53,7 @@ def command(
     pairs = window_pairs(first, length, arrays.epochs)
     rows = score_pairs(arrays, pairs, options)
     shared = {name: value for name, value in options.items() if name not in ("early", "late")}
-    write_windows(out, pairs, rows, len(arrays), shared, info["sha256"], recipe)
+    write_windows(out, np.array(pairs, np.int64), rows, len(arrays), shared, info["sha256"], recipe)
 
 
 def _integers(text: str) -> list[int]:

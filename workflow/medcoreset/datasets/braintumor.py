@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -92,7 +92,7 @@ def read(
     )
 
 
-def _obtain(files: dict[str, tuple[int, str]], **places: str | Path | None) -> list[Path]:
+def _obtain(files: dict[str, tuple[int, str]], **places: Any) -> list[Path]:
     return [
         obtain(f"{ADDRESS}/{number}", f"{FOLDER}/{name}", md5=md5, **places)
         for name, (number, md5) in files.items()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -57,8 +57,8 @@ class Dataset:
     """Images and labels in three splits; whoever holds one may rely on what is said here.
 
     `*_images`: uint8, (N, H, W) for grey or (N, H, W, 3) for colour images, H = W, or (N, D, H, W) for
-    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with several labels per sample (N, classes),
-    0 or 1 each. Only val may be empty. `info` has what the
+    grey volumes, D = H = W, the same in all splits. `*_labels`: int64 (N,), in [0, classes), or with
+    several labels per sample (N, classes), 0 or 1 each. Only val may be empty. `info` has what the
     `.json` holds. Raises UserError, with the dataset's name, if the arrays are not like this.
 
     `train_source`, int64 (N,), is the place of each training sample in the training set as its makers
@@ -96,7 +96,7 @@ class Dataset:
             setattr(self, f"{split}_labels", labels)
         if self.train_source is None:
             self.train_source = np.arange(len(self.train_labels))
-        _check_source(self)
+        _check_source(self, self.train_source)
         _check_record(self)
         if any(self.labels(split).ndim == 2 for split in SPLITS):
             _check_rows(self)
@@ -123,13 +123,19 @@ class Dataset:
         """Return the labels of `train`, `val` or `test`."""
         return getattr(self, f"{split}_labels")
 
+    def streamed_images(self) -> list[StreamedImages]:
+        """Return the images of train, val and test that stay in image files: all three, or none."""
+        images = [self.images(split) for split in SPLITS]
+        return [each for each in images if isinstance(each, StreamedImages)]
+
     def train_at(self, places: np.ndarray) -> dict[str, Any]:
         """Return the fields that `train` has with the samples at these places, int (n,), alone."""
-        files = self.train_files
+        source, files = self.train_source, self.train_files
+        assert source is not None  # from the start
         return {
             "train_images": take(self.train_images, places),
             "train_labels": self.train_labels[places],
-            "train_source": self.train_source[places],
+            "train_source": source[places],
             "train_files": None if files is None else files[places],
         }
 
@@ -223,6 +229,7 @@ def load(path: str | Path, *, files: bool = False) -> Dataset:
             f"dataset file {path} was damaged or changed since it was made (SHA-256 {found[:12]}…, "
             f"not {info['sha256'][:12]}…); {REMAKE}"
         )
+    fields: dict[str, Any]
     with file_of(description_path(path), f"the description of {WHAT}"):
         if info.get("decoded") and not files:
             fields = _decoded(arrays, info, decoded_path(path))
@@ -311,7 +318,7 @@ def _description(dataset: Dataset) -> dict[str, Any]:
 
 def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
     """Return what goes into the `.npz`, by name."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split in SPLITS:
         images = dataset.images(split)
         if isinstance(images, StreamedImages):
@@ -359,7 +366,7 @@ def _sha256(arrays: dict[str, np.ndarray], description: dict[str, Any]) -> str:
         digest.update(f"{pixels}\n".encode())
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8) if array.size else b"")
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
     return digest.hexdigest()
 
 
@@ -401,7 +408,7 @@ def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
         raw.seek(member.header_offset + 26)
         name_length, extra_length = np.frombuffer(raw.read(4), "<u2")
     start = member.header_offset + 30 + int(name_length) + int(extra_length) + header
-    order = "F" if fortran else "C"
+    order: Literal["F", "C"] = "F" if fortran else "C"
     return np.asarray(np.memmap(path, dtype, mode="c", offset=start, shape=shape, order=order))
 
 
@@ -421,9 +428,9 @@ def _check_images(name: str, split: str, images: Images, like: Images) -> None:
         raise UserError(f"dataset {name}: {split}_images is empty")
 
 
-def _check_source(dataset: Dataset) -> None:
+def _check_source(dataset: Dataset, source: np.ndarray) -> None:
     """Raise UserError unless the place of each training sample is there, and of files each path."""
-    count, source, files = len(dataset.train_labels), dataset.train_source, dataset.train_files
+    count, files = len(dataset.train_labels), dataset.train_files
     if source.dtype != np.int64 or source.shape != (count,):
         found = f"{source.dtype} {source.shape}"
         raise UserError(f"dataset {dataset.name}: train_source is {found}, not int64 ({count},)")

@@ -48,17 +48,19 @@ def applied(dataset: Dataset, identity: Identity) -> Dataset:
             raise UserError(f"dataset {name}: noisy_val=true, and there are no validation data")
         val = with_noise(val, classes, given, _stream(given, VAL_NOISE))
     _check_classes(dataset, noisy[replaced], name)
+    origin = kept[replaced]
     made = replace(
         dataset,
         name=name,
-        **dataset.train_at(kept[replaced]) | {"train_labels": noisy[replaced]},
+        **dataset.train_at(origin) | {"train_labels": noisy[replaced]},
         val_labels=val,
         train_true_labels=true[replaced],
         val_true_labels=dataset.val_labels,
-        train_origin=kept[replaced],
+        train_origin=origin,
     )
-    info = {"conditions": given.given, "clean_sha256": dataset.sha256, "changed": _changed(made)}
-    notes = [*dataset.info.get("notes", []), _note(made, info["changed"])]
+    changed = _changed(made, origin)
+    info = {"conditions": given.given, "clean_sha256": dataset.sha256, "changed": changed}
+    notes = [*dataset.info.get("notes", []), _note(made, changed)]
     made.info = {**dataset.info, **info, "notes": notes}
     return made
 
@@ -182,12 +184,12 @@ def _check_classes(before: Dataset, labels: np.ndarray, name: str) -> None:
         )
 
 
-def _changed(made: Dataset) -> dict[str, int]:
-    """Return how many samples have wrong labels, by split, and how many repeat another."""
+def _changed(made: Dataset, origin: np.ndarray) -> dict[str, int]:
+    """Return how many samples have wrong labels, by split, and how many repeat another of `origin`."""
     return {
-        "train_wrong": int(np.count_nonzero(made.corrupted)),
+        "train_wrong": int(np.count_nonzero(made.train_labels != made.train_true_labels)),
         "val_wrong": int(np.count_nonzero(made.val_labels != made.val_true_labels)),
-        "train_copies": len(made.train_origin) - len(np.unique(made.train_origin)),
+        "train_copies": len(origin) - len(np.unique(origin)),
     }
 
 

@@ -53,7 +53,7 @@ class Mapped:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
         return type(self), (self.path,)
 
     @cached_property
@@ -172,7 +172,7 @@ def lengths(sizes: np.ndarray, colour: bool) -> np.ndarray:
 
 def sha256(pixels: np.ndarray) -> str:
     """Return the SHA-256 of uint8 values, in hexadecimal."""
-    return hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def stored(images: StreamedImages, index: int, *, whole: bool) -> np.ndarray:

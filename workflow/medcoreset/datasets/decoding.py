@@ -104,9 +104,9 @@ class _Files:
         self.sizes = np.zeros((len(images), 2), np.int64)
         self.digests: dict[int, str] = {}
         self.index.unlink(missing_ok=True)
-        head, *lines = [*_lines(self.journal), None]
-        if head == self.head and self.pixels.exists():
-            self._take_over({line["first"]: line for line in lines[:-1]})
+        lines = list(_lines(self.journal))
+        if lines[:1] == [self.head] and self.pixels.exists():
+            self._take_over({line["first"]: line for line in lines[1:]})
         else:
             # Not emptied: a training may still read it.
             self.pixels.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ class _Files:
                 self.digests[part.start] = decoded.sha256(values)
                 try:
                     pixels.seek(decoded.lengths(self.sizes[: part.start], self.colour).sum())
-                    pixels.write(values)
+                    pixels.write(values.data)
                     pixels.flush()
                     os.fsync(pixels.fileno())
                     journal.write(self._line(part.start))
@@ -216,6 +216,10 @@ def _decoded(images: _Images, parts: list[range], processes: int) -> Iterator[Pa
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+_images: _Images
+"""What a process decodes from."""
 
 
 def _begin(images: _Images, parent: int) -> None:

@@ -113,8 +113,10 @@ def md5_of(path: str | Path) -> str:
 
 def _say_why(state: RetryCallState) -> None:
     """Tell the user why a download is waiting, and for how long."""
-    failure, pause = state.outcome.exception(), state.next_action.sleep
-    sys.stderr.write(f"download: {failure}; trying again in {pause:g} s\n")
+    failed, pause = state.outcome, state.next_action
+    assert failed is not None
+    assert pause is not None
+    sys.stderr.write(f"download: {failed.exception()}; trying again in {pause.sleep:g} s\n")
 
 
 def _attempt(url: str, path: Path, md5: str, timeout: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -48,16 +48,18 @@ def handled(dataset: Dataset, policy: Policy = "keep") -> Dataset:
     notes.append(f"without these images there are {left}")
     dataset.info["duplicates"] = {"dropped": counts}
     others = SPLITS[1:]
-    images = {f"{split}_images": take(dataset.images(split), kept[split]) for split in others}
-    labels = {f"{split}_labels": dataset.labels(split)[kept[split]] for split in others}
-    return replace(dataset, **dataset.train_at(kept["train"]), **images, **labels)
+    fields = dataset.train_at(kept["train"])
+    fields |= {f"{split}_images": take(dataset.images(split), kept[split]) for split in others}
+    fields |= {f"{split}_labels": dataset.labels(split)[kept[split]] for split in others}
+    return replace(dataset, **fields)
 
 
 def _keys(dataset: Dataset) -> dict[str, np.ndarray]:
     """Return a number for each image of each split, (N,), the same for the same images."""
     images = [dataset.images(split) for split in SPLITS]
-    streamed = isinstance(dataset.train_images, StreamedImages)
-    keys = _of_files(images) if streamed else map(_of_pixels, chain.from_iterable(images))
+    pixels = chain.from_iterable(each for each in images if isinstance(each, np.ndarray))
+    files = dataset.streamed_images()
+    keys: Iterable[Hashable] = _of_files(files) if files else map(_of_pixels, pixels)
     numbers: dict[Hashable, int] = {}
     every = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
     ends = np.cumsum([len(of_split) for of_split in images])[:-1]
@@ -65,13 +67,13 @@ def _keys(dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def _of_pixels(image: np.ndarray) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(image)).digest()
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()
 
 
-def _of_files(images: Iterable[StreamedImages]) -> list[Hashable]:
+def _of_files(images: Iterable[StreamedImages]) -> list[tuple[Any, ...]]:
     """Return the files' sizes, and of those of a size what they begin with, and then all of it."""
     paths = [each.root / str(path) for each in images for path in each.paths]
-    keys: list[tuple] = [(int(size),) for each in images for size in each.file_bytes]
+    keys: list[tuple[Any, ...]] = [(int(size),) for each in images for size in each.file_bytes]
     for length in (HEAD, -1):
         count = Counter(keys)
         keys = [

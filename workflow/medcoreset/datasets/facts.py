@@ -37,9 +37,18 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
     """
     if own is not None:
         return _of_npz(identity, Path(own["path"]), own.get("multilabel", False))
+    return official(identity)
+
+
+def official(identity: Identity) -> Facts:
+    """Return the facts of a public dataset."""
     source = identity.source
     channels = 3 if source.colour else 1
-    kind = (
+    train, val, test = _splits(identity, source.counts, source.class_shares)
+    return Facts(
+        train,
+        val,
+        test,
         len(source.class_shares),
         channels,
         source.image_size,
@@ -48,7 +57,6 @@ def of(identity: Identity, own: dict[str, Any] | None) -> Facts | None:
         source.dimensions,
         source.multilabel,
     )
-    return Facts(*_splits(identity, source.counts, source.class_shares), *kind)
 
 
 def class_sizes(identity: Identity) -> np.ndarray:
@@ -86,9 +94,14 @@ def _of_npz(identity: Identity, path: Path, several: bool) -> Facts | None:
         return None
     counts = {split: len(of_split) for split, of_split in labels.items()}
     shares = (labels["train"].sum(0) if several else np.bincount(labels["train"])).tolist()
-    kind = {
-        "channels": channels_of(shape),
-        "dimensions": dimensions_of(shape),
-        "multilabel": several,
-    }
-    return Facts(*_splits(identity, counts, shares), len(class_names), image_size=shape[1], **kind)
+    train, val, test = _splits(identity, counts, shares)
+    return Facts(
+        train,
+        val,
+        test,
+        len(class_names),
+        channels_of(shape),
+        image_size=shape[1],
+        dimensions=dimensions_of(shape),
+        multilabel=several,
+    )

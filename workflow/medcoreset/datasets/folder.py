@@ -49,16 +49,17 @@ def read(
             found.notes.append(
                 f"read is the first picture alone of {stacks} files that have several"
             )
-    images = {
-        split: StreamedImages(
+    images: dict[str, Any] = {
+        f"{split}_images": StreamedImages(
             found.root, paths, sizes, image_size, resized_to or image_size, colour
         )
         for split, (paths, sizes, _) in splits.items()
     }
+    labels: dict[str, Any] = {f"{split}_labels": splits[split][2] for split in splits}
     return Dataset(
         name=name,
-        **{f"{split}_images": images[split] for split in images},
-        **{f"{split}_labels": labels for split, (_, _, labels) in splits.items()},
+        **images,
+        **labels,
         train_source=source,
         info={
             "class_names": found.class_names,

@@ -173,7 +173,8 @@ class _Search:
         """
         above = [folder for folder in top.parents if folder.is_relative_to(self.root)]
         seen = set(map(_key, above))
-        found, stack = [], [str(top)]
+        found: list[str] = []
+        stack = [str(top)]
         while stack:
             folder = stack.pop()
             key = _key(folder)

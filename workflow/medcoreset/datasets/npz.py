@@ -38,7 +38,7 @@ def read(
     if "val" not in splits:
         arrays |= {f"val_{kind}": arrays[f"train_{kind}"][:0] for kind in ("images", "labels")}
     dataset = Dataset(name=name, info=info, **arrays)
-    _check_range(where, dataset.train_images)
+    _check_range(where, arrays["train_images"])
     return dataset
 
 

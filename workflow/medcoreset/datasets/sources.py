@@ -5,6 +5,7 @@ What is read is first made what it is without conditions, and then changed by th
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from medcoreset.datasets import (
     tinyimagenet,
     vision,
 )
-from medcoreset.datasets.canonical import SPLITS, Dataset
+from medcoreset.datasets.canonical import Dataset
 from medcoreset.datasets.catalog import (
     DEFAULT_VAL,
     SOURCES,
@@ -51,7 +52,7 @@ def read(
     cannot be had or is not what it says.
     """
     identity = parse(name)
-    places = {"data_dir": data_dir, "mirror": mirror, "cache": cache}
+    places: dict[str, Any] = {"data_dir": data_dir, "mirror": mirror, "cache": cache}
     match identity.source.reader:
         case "digits":
             dataset = digits.read()
@@ -109,7 +110,7 @@ def read_own_folder(
     colour = True if stream else None
     dataset = folder.read(identity.base, root, image_size=image_size, colour=colour, look=True)
     if stream:
-        images = [dataset.images(split) for split in SPLITS]
+        images = dataset.streamed_images()
         names = (path for part in images for path in part.paths.tolist())
         dataset.info["contents"] = digest(images[0].root, names, contents)
     return _own(dataset, identity, policy, stream=stream)
@@ -147,6 +148,7 @@ def read_stand_in(
         own = npz.read(identity.base, file, multilabel=multilabel)
         like = stand_in.Likeness.of_own(_finish(own, identity))
     elif root is not None:
+        assert image_size is not None  # of a folder it is always given
         identity = _own_identity(name, streamed=stream)
         own = folder.read(identity.base, root, image_size=image_size, colour=stream or None)
         like = stand_in.Likeness.of_own(_finish(own, identity), streamed=stream)
@@ -205,10 +207,17 @@ def _own(
 
 
 def _decoded(dataset: Dataset) -> Dataset:
-    if isinstance(dataset.train_images, np.ndarray):
+    files = dataset.streamed_images()
+    if not files:
         return dataset
-    images = {f"{split}_images": dataset.images(split)[:] for split in SPLITS}
-    return replace(dataset, **images, train_files=dataset.train_images.paths)
+    train, val, test = (images[:] for images in files)
+    return replace(
+        dataset,
+        train_images=train,
+        val_images=val,
+        test_images=test,
+        train_files=files[0].paths,
+    )
 
 
 def _finish(dataset: Dataset, identity: Identity) -> Dataset:

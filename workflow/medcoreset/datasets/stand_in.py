@@ -7,6 +7,7 @@ all that it has, one over the other. In a volume the digit fills the middle half
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from PIL import Image
 from medcoreset.datasets import digits, folder
 from medcoreset.datasets.canonical import SPLITS, Dataset
 from medcoreset.datasets.catalog import Identity
-from medcoreset.datasets.streaming import StreamedImages
 
 LARGEST = 32
 """Pixels; larger images become this small."""
@@ -102,7 +102,7 @@ def make(name: str, like: Likeness, samples: int, images: Path) -> Dataset:
         "val": held_out if like.has_val else 0,
         "test": held_out,
     }
-    arrays: dict[str, np.ndarray | StreamedImages] = {}
+    arrays: dict[str, np.ndarray] = {}
     for number, (split, size) in enumerate(sizes.items()):
         random = np.random.default_rng([number, 0])
         labels = random.permutation((_rows if like.multilabel else _labels)(like, size))
@@ -143,11 +143,13 @@ def _rows(like: Likeness, size: int) -> np.ndarray:
 
 def _overlaid(rows: np.ndarray, split: str, like: Likeness) -> np.ndarray:
     """Draw the digits of all labels that an image has, (N, L); where it has none, it is dark."""
-    images = None
-    for label in range(rows.shape[1]):
-        shown = _pixels(np.full(len(rows), label), split, replace(like, colour=False))
-        shown = shown * rows[:, label].reshape(-1, *(1,) * (shown.ndim - 1)).astype(np.uint8)
-        images = shown if images is None else np.maximum(images, shown)
+    grey = replace(like, colour=False)
+
+    def of(label: int) -> np.ndarray:
+        shown = _pixels(np.full(len(rows), label), split, grey)
+        return shown * rows[:, label].reshape(-1, *(1,) * (shown.ndim - 1)).astype(np.uint8)
+
+    images = reduce(np.maximum, map(of, range(rows.shape[1])))
     # Else all without a label would be the same image.
     images = np.maximum(images, np.random.default_rng(4).integers(0, 24, images.shape, np.uint8))
     return np.repeat(images[..., None], 3, -1) if like.colour else images

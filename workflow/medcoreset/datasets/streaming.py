@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from PIL import Image
@@ -157,9 +157,10 @@ def load_batches(
     from torch.utils.data import DataLoader
 
     largest = max(map(len, batches), default=0) * int(np.prod(images.shape[1:]))
-    loader = DataLoader(
-        _Reader(images, seed if crop == "random" else None),
-        batch_sampler=batches,
+    # Whatever has numbered items will do as data, and whatever yields numbers as a sampler.
+    loader: DataLoader[Any] = DataLoader(
+        _Reader(images, seed if crop == "random" else None),  # type: ignore[arg-type]
+        batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=_shared if workers and _can_share(largest * workers) else _stacked,
     )
@@ -177,7 +178,7 @@ class _Reader:
     seed: int | None
 
     def __getitem__(self, index: np.integer) -> np.ndarray | UserError:
-        random = None if self.seed is None else np.random.default_rng([self.seed, index])
+        random = None if self.seed is None else np.random.default_rng([self.seed, int(index)])
         try:
             return self.images.image(int(index), random)
         except UserError as error:
@@ -186,7 +187,9 @@ class _Reader:
 
 def _stacked(found: list[np.ndarray | UserError]) -> np.ndarray | UserError:
     """Return the images as one array, or an error."""
-    return next((each for each in found if isinstance(each, UserError)), None) or np.stack(found)
+    images = [each for each in found if not isinstance(each, UserError)]
+    error = next((each for each in found if isinstance(each, UserError)), None)
+    return np.stack(images) if error is None else error
 
 
 def _shared(found: list[np.ndarray | UserError]) -> "Tensor | UserError":

@@ -188,7 +188,8 @@ class _Table:
             last = image.rpartition("/")[2]
             for spelling in (image.rpartition(".")[0], last, last.rpartition(".")[0]):
                 named.setdefault(spelling, set()).add(image)
-        found, missing = [], []
+        found: list[str] = []
+        missing: list[_Row] = []
         for row in rows:
             cell = row.file.replace("\\", "/").removeprefix("./")
             several = {cell} if cell in exact else named.get(cell, set())

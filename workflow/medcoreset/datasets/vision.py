@@ -7,6 +7,7 @@ downloader, which resumes and retries; torchvision unpacks and reads them.
 """
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,8 @@ def _unpacked(name: str) -> dict[str, str | None]:
 def _read(name: str, root: Path, where: Path, *, download: bool) -> Dataset:
     """Read both official splits from `root`, whose files are those in `where`; check their sizes."""
     archives = _archives(name)
-    arrays, class_names = {}, None
+    arrays: dict[str, np.ndarray] = {}
+    class_names: Sequence[str] = ()
     for split in ("train", "test"):
         chosen = {"split": split} if name == "svhn" else {"train": split == "train"}
         with file_of(where, f"a folder with the files of {name}"):

@@ -1,6 +1,7 @@
 """Evidence about the training samples: read lazily, checked, and completed from what there is."""
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,7 +70,9 @@ class Evidence:
             self._check_whole(key)
 
     @classmethod
-    def load(cls, *paths: str | Path, name: str | None = None, **how: Any) -> "Evidence":
+    def load(
+        cls, *paths: str | os.PathLike[str], name: str | None = None, **how: Any
+    ) -> "Evidence":
         """Return the evidence in `.npz` files and in folders of `.npy` files (memory-mapped).
 
         `how` is as for `Evidence`. Raises UserError if a path is neither, or holds something that
@@ -346,8 +349,10 @@ class Evidence:
     def _check(
         self, name: str, block: np.ndarray, place: checks.Place, seen: np.ndarray | None = None
     ) -> None:
-        about = {"classes": self._sizes.get("C"), "multilabel": self.multilabel}
-        checks.values(self.name, name, block, at=place, seen=seen, **about)
+        classes, several = self._sizes.get("C"), self.multilabel
+        checks.values(
+            self.name, name, block, at=place, seen=seen, classes=classes, multilabel=several
+        )
 
     def _array(self, name: str) -> np.ndarray:
         """Return an array, the first time if its file is as it was written, else raise UserError."""

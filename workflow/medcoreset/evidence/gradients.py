@@ -9,7 +9,7 @@ from torch import Tensor
 
 from medcoreset.evidence.evidence import Evidence
 
-Samples = Tensor | slice | list[int]
+Samples = Tensor | slice | list[int] | np.ndarray
 ALL = slice(None)
 
 

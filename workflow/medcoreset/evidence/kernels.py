@@ -81,8 +81,9 @@ class Kernel:
         if self.whole is None:
             return self.block(samples, ALL)
         # As whole[samples], but faster.
-        taken = isinstance(samples, Tensor)
-        return self.whole.index_select(0, samples) if taken else self.whole[samples]
+        if isinstance(samples, Tensor):
+            return self.whole.index_select(0, samples)
+        return self.whole[samples]
 
     def sums(self) -> Tensor:
         """Return Σ_j s_ij (N,), float64."""

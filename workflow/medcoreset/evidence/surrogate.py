@@ -48,4 +48,4 @@ def load(folder: Path, dataset: Dataset, device: torch.device) -> Surrogate:
         state = torch.load(folder / "model.pt", map_location=device, weights_only=True)
         network.load_state_dict(state)
     network.requires_grad_(False).eval()
-    return Surrogate(network.to(device=device, memory_format=layout_of(network)), data.train)
+    return Surrogate(network.to(device).to(memory_format=layout_of(network)), data.train)

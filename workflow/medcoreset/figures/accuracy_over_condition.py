@@ -96,7 +96,7 @@ def _panel(ax: Axes, plan: Plan, series: Series, block: Block, rate: float) -> N
             band = len(methods) <= panels.BANDS
             style.curve(ax, of_method, x, look, band=band, label=label, **line)
     if len(full):
-        look = {"color": "black", "linewidth": 0.8, "marker": "", "zorder": 1.5}
-        ax.plot(scale * full["value"], full["mean"], label=plan.methods[FULL], **look)
+        x, label = scale * full["value"], plan.methods[FULL]
+        ax.plot(x, full["mean"], label=label, color="black", linewidth=0.8, marker="", zorder=1.5)
     drawn = pd.concat([rows, full])
     ax.set_ylim(*style.limits(drawn))

@@ -1,5 +1,7 @@
 """What each row costs in seconds, by stage, beside the full training (EVA's Table A6)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -78,8 +80,8 @@ def _panel(ax: Axes, plan: Plan, rows: pd.DataFrame, methods: list[str]) -> None
     ax.set_xscale("log")
     shifts = SPREAD * (np.arange(len(STAGES)) / (len(STAGES) - 1) - 0.5)
     for shift, (stage, (label, color, marker)) in zip(shifts, STAGES.items(), strict=True):
-        look = {"color": color, "marker": marker, "linewidth": 0.8, "zorder": 3}
-        size = {"markersize": 6, "markeredgewidth": 1} if marker == "|" else {}
+        look: dict[str, Any] = {"color": color, "marker": marker, "linewidth": 0.8, "zorder": 3}
+        size: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1} if marker == "|" else {}
         for place, method in enumerate(methods):
             of_method = rows[(rows["method"] == method) & rows[f"{stage}_s"].notna()].sort_values(
                 "rate"

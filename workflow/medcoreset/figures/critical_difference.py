@@ -1,5 +1,7 @@
 """Mean ranks of the rows over datasets and selection rates (critical difference diagram; Demšar 2006)."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -65,7 +67,7 @@ def _diagram(ax: Axes, plan: Plan, found: Ranks, lines: float) -> None:
     count = len(order)
     ax.set_xlim(count + 0.9, 0.1)
     ax.set_ylim(lines - 4, -4)
-    ink = {"color": "0.15", "linewidth": 0.8, "solid_capstyle": "butt"}
+    ink: dict[str, Any] = {"color": "0.15", "linewidth": 0.8, "solid_capstyle": "butt"}
     ax.plot([1, count], [0, 0], **ink)
     for rank in range(1, count + 1):
         ax.plot([rank, rank], [-0.4, 0], **ink)

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,7 +142,7 @@ def _panel(
     ax: Axes, places: pd.DataFrame, shown: np.ndarray, pale: np.ndarray, wrong: np.ndarray
 ) -> None:
     """Draw the samples `shown` in colour, those of `wrong` as crosses, and `pale` ones in grey below."""
-    flat = {"rasterized": True, "linewidths": 0}
+    flat: dict[str, Any] = {"rasterized": True, "linewidths": 0}
     rest = places[pale]
     ax.scatter(rest["variability"], rest["confidence"], s=1.5, color="0.88", zorder=2, **flat)
     for which, look in (
@@ -152,7 +153,7 @@ def _panel(
         ),
     ):
         part = places[which]
-        color = {"c": part["correctness"], "cmap": COLORS, "vmin": 0, "vmax": 1}
+        color: dict[str, Any] = {"c": part["correctness"], "cmap": COLORS, "vmin": 0, "vmax": 1}
         ax.scatter(part["variability"], part["confidence"], **color, **look)
     ax.set_xlim(0, 0.5)
     ax.set_ylim(0, 1)

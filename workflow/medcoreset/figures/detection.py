@@ -1,6 +1,7 @@
 """How well the rankings of methods find wrong labels: precision over recall."""
 
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def _panel(ax: Axes, plan: Plan, group: dict[str, Ranking]) -> None:
             np.searchsorted(recall, np.linspace(0, 1, POINTS)).clip(0, len(recall) - 1)
         )
         color, marker = style.of_method(method, list(plan.methods))
-        look = {"color": color, "marker": marker, "markevery": 0.2}
+        look: dict[str, Any] = {"color": color, "marker": marker, "markevery": 0.2}
         ax.plot(100 * recall[kept], 100 * precision[kept], label=plan.methods[method], **look)
     share = 100 * next(iter(group.values())).wrong.mean()
     ax.axhline(share, color="0.4", linewidth=0.8, linestyle=(0, (4, 2)), zorder=1.5)

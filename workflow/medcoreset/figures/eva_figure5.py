@@ -71,6 +71,7 @@ def _panel(
     colors = late_colors(sorted({late for _, late in windows.values()} - {SINGLE}))
     for start in sorted(late.unique()):
         line = rows[late == start].assign(early=early).sort_values("early")
+        look: style.Look
         if start == SINGLE:
             look, label, dashes = ("#7F7F7F", "D"), "single window", {"linestyle": (0, (4, 2))}
         else:
@@ -80,7 +81,7 @@ def _panel(
     ax.set_ylim(*style.limits(pd.concat([rows, full])))
 
 
-def late_colors(starts: Sequence[int]) -> dict[int, tuple]:
+def late_colors(starts: Sequence[int]) -> dict[int, tuple[float, float, float, float]]:
     """Return a colour per start of the late window, from early (dark) to late (light)."""
     scale = colormaps["viridis"]
     span = max(len(starts) - 1, 1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from medcoreset.datasets.canonical import Dataset, dimensions_of
+from medcoreset.datasets.canonical import Dataset, Images, dimensions_of
 
 COLUMNS = 10
 TILE = 0.55
@@ -55,12 +55,12 @@ def shown_classes(classes: int) -> list[int]:
     return np.linspace(0, classes - 1, COLUMNS).round().astype(int).tolist()
 
 
-def mosaic(images: np.ndarray, rows: Sequence[Sequence[int | None]], step: int) -> np.ndarray:
+def mosaic(images: Images, rows: Sequence[Sequence[int | None]], step: int) -> np.ndarray:
     """Return the images (N, s, s[, 3]) of `rows` on white, `step` pixels apart; None is empty.
 
     Of volumes (N, s, s, s) it is the middle slice that is shown.
     """
-    if dimensions_of(images.shape) == 3:
+    if isinstance(images, np.ndarray) and dimensions_of(images.shape) == 3:
         images = images[:, images.shape[1] // 2]
     size = images.shape[1]
     height, width = (step * count - (step - size) for count in (len(rows), len(rows[0])))

@@ -47,7 +47,8 @@ def _panel(ax: Axes, plan: Plan, entry: Scores) -> None:
     finite = scores[np.isfinite(scores)]
     values = np.unique(finite)
     whole = len(values) <= BINS and np.array_equal(values, np.round(values))
-    edges = np.arange(values[0] - 0.5, values[-1] + 1) if whole else BINS  # counts: one bar each
+    # Counts have one bar each.
+    edges = np.arange(values[0] - 0.5, values[-1] + 1).tolist() if whole else BINS
     ax.hist(finite, bins=edges, color=color, linewidth=0)
     ax.set_yscale("log")
     ax.locator_params(axis="x", nbins=5, integer=whole)

@@ -1,5 +1,7 @@
 """EVA's Figure 1: the error-vector score of single samples over the epochs of the surrogate."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -86,7 +88,7 @@ def _box(ax: Axes, epochs: int, highest: float) -> None:
     """Draw the dashed box around the epochs that a snapshot of the first ten sees."""
     margin = 0.04 * highest
     corner, width = (0.5, -margin), min(SNAPSHOT, epochs)
-    look = {"fill": False, "linestyle": "--", "linewidth": 0.9, "zorder": 5}
+    look: dict[str, Any] = {"fill": False, "linestyle": "--", "linewidth": 0.9, "zorder": 5}
     ax.add_patch(Rectangle(corner, width, highest + 2 * margin, **look))
     ax.set_ylim(-2 * margin, highest + 2 * margin)
     ax.set_xlim(0, epochs + 0.5)

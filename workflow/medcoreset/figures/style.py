@@ -3,12 +3,14 @@
 import string
 from collections.abc import Sequence
 from colorsys import hls_to_rgb
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -20,6 +22,12 @@ from medcoreset.atomic import replacing
 from medcoreset.methods import METHODS
 from medcoreset.plan import FULL
 
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType, RcKeyType
+
+    Look = tuple[ColorType, str]
+    """Colour and marker."""
+
 COLUMN = 3.35
 """Width of a paper's column in inches."""
 PAGE = 7.0
@@ -29,7 +37,7 @@ INTERVAL = 5
 PUBLISHED = "published"
 """Name of the hollow markers in a legend."""
 
-RC = {
+RC: "dict[RcKeyType, Any]" = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws alike
     "font.size": 7,
     "axes.titlesize": 7,
@@ -155,13 +163,20 @@ def _letters(count: int) -> list[str]:
 
 def legend_below(figure: Figure, axes: np.ndarray) -> None:
     """Draw one legend for all panels below them, and make room for it."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Artist] = {}
     for ax in axes.flat:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if any(line.get_label() == f"_{PUBLISHED}" for ax in axes.flat for line in ax.lines):
-        look = {"markersize": 5, "markerfacecolor": "none", "markeredgecolor": "0.3"}
-        entries[PUBLISHED] = Line2D([], [], linestyle="none", marker="o", **look)
+        entries[PUBLISHED] = Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            markersize=5,
+            markerfacecolor="none",
+            markeredgecolor="0.3",
+        )
     if not entries:
         return
     width, height = figure.get_size_inches()
@@ -213,7 +228,7 @@ def curve(
     ax: Axes,
     rows: pd.DataFrame,
     x: pd.Series,
-    look: tuple[str, str],
+    look: "Look",
     *,
     band: bool = True,
     **line: Any,
@@ -236,9 +251,9 @@ def curve(
     hollow(ax, x, rows["published_mean"], color, marker)
 
 
-def dots(ax: Axes, x: Sequence[float], y: Sequence[float], color: str) -> None:
+def dots(ax: Axes, x: Sequence[float], y: Sequence[float], color: "ColorType") -> None:
     """Draw single seeds, smaller than means."""
-    look = {"markersize": 2.2, "markeredgewidth": 0, "alpha": 0.45, "zorder": 2.5}
+    look: dict[str, Any] = {"markersize": 2.2, "markeredgewidth": 0, "alpha": 0.45, "zorder": 2.5}
     ax.plot(x, y, linestyle="none", marker="o", color=color, label="_seeds", **look)
 
 
@@ -248,7 +263,9 @@ def intervals(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return rows["ci_low"].where(enough), rows["ci_high"].where(enough)
 
 
-def hollow(ax: Axes, x: Sequence[float], y: Sequence[float], color: str, marker: str) -> None:
+def hollow(
+    ax: Axes, x: Sequence[float], y: Sequence[float], color: "ColorType", marker: str
+) -> None:
     """Draw published values as hollow markers, where there are any."""
     drawn = [(a, b) for a, b in zip(x, y, strict=True) if pd.notna(a) and pd.notna(b)]
     if drawn:
@@ -275,7 +292,13 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 def mark_rehearsal(figure: Figure) -> None:
     """Write across a figure that it is of a rehearsal, so that nobody takes it for a result."""
-    look = {"color": "#D55E00", "alpha": 0.5, "fontsize": 16, "rotation": 20, "zorder": 10}
+    look: dict[str, Any] = {
+        "color": "#D55E00",
+        "alpha": 0.5,
+        "fontsize": 16,
+        "rotation": 20,
+        "zorder": 10,
+    }
     figure.text(0.5, 0.5, "rehearsal, no result", ha="center", va="center", **look)
 
 
@@ -293,6 +316,6 @@ def save(figure: Figure, prefix: str | Path) -> None:
             figure.savefig(temporary, metadata=fields)
 
 
-def context() -> matplotlib.RcParams:
+def context() -> AbstractContextManager[None]:
     """Return the context in which figures are made and saved."""
     return matplotlib.rc_context(RC)

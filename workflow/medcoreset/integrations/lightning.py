@@ -19,6 +19,9 @@ class RecordDynamics(Callback):
     processes, each records its part.
     """
 
+    recorder: Recorder
+    """What records, from the start of the training on."""
+
     def __init__(
         self,
         folder: str | Path,
@@ -31,7 +34,7 @@ class RecordDynamics(Callback):
     ) -> None:
         self.about = folder, labels, classes
         self.epochs, self.probs_budget_mb, self.replacement = epochs, probs_budget_mb, replacement
-        self.recorder: Recorder | None = None
+        self._begun = False
         self._state: dict[str, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -39,13 +42,14 @@ class RecordDynamics(Callback):
         if self._state:
             self.recorder = Recorder.resume(*self.about, replacement=self.replacement)
             self.recorder.load(self._state)
-        elif self.recorder is None:
+        elif not self._begun:
             self.recorder = Recorder(
                 *self.about,
                 self.epochs,
                 probs_budget_mb=self.probs_budget_mb,
                 replacement=self.replacement,
             )
+        self._begun = True
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -86,7 +90,7 @@ class RecordDynamics(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the recording."""
-        return self.recorder.state() if self.recorder else {}
+        return self.recorder.state() if self._begun else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take what a checkpoint kept."""

@@ -24,6 +24,9 @@ class RecordDynamics(TrainerCallback):
     before count as not seen. With several processes, each records its part.
     """
 
+    recorder: Recorder
+    """What records, from the beginning of the training on."""
+
     def __init__(
         self,
         folder: str | Path,
@@ -36,7 +39,6 @@ class RecordDynamics(TrainerCallback):
     ) -> None:
         self.about = folder, labels, classes
         self.epochs, self.probs_budget_mb, self.replacement = epochs, probs_budget_mb, replacement
-        self.recorder: Recorder | None = None
         self._index: Any = None
         self._hooks: list[Any] = []
 
@@ -45,7 +47,6 @@ class RecordDynamics(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
         """Begin a recording, or go on with that of the checkpoint.
@@ -61,13 +62,17 @@ class RecordDynamics(TrainerCallback):
             raise UserError(
                 f"the process has {args.n_gpu} GPUs, but it is to have one: start the training by torchrun"
             )
-        how = {"replacement": self.replacement}
         if state.global_step:
             done = int((state.epoch or 0) + EPSILON)
-            self.recorder = Recorder.resume(*self.about, epoch=done, **how)
+            self.recorder = Recorder.resume(*self.about, epoch=done, replacement=self.replacement)
         else:
-            how["probs_budget_mb"] = self.probs_budget_mb
-            self.recorder = Recorder(*self.about, self.epochs, **how)
+            self.recorder = Recorder(
+                *self.about,
+                self.epochs,
+                probs_budget_mb=self.probs_budget_mb,
+                replacement=self.replacement,
+            )
+        model: nn.Module = kwargs["model"]
         self._hooks = [
             model.register_forward_pre_hook(self._take_index, with_kwargs=True),
             model.register_forward_hook(self._record),

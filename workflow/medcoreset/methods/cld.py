@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 
 from medcoreset.errors import UserError
@@ -41,9 +43,13 @@ def cld(evidence: Evidence) -> np.ndarray:
         changes = np.diff(val_losses[:, ours if ours.any() else slice(None)].mean(axis=1))
         members = np.flatnonzero(labels == label)
         scores[members] = evidence.take(members).over_epochs(
-            "target_prob", lambda p, of=changes: correlation(np.diff(losses(p), axis=0), of)
+            "target_prob", partial(_correlation, of=changes)
         )
     return scores
+
+
+def _correlation(target_prob: np.ndarray, of: np.ndarray) -> np.ndarray:
+    return correlation(np.diff(losses(target_prob), axis=0), of)
 
 
 def losses(target_prob: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def craig(
 
     order, evidence = shuffled(evidence, rng)
     kernel = partial(proximity, precision=precision)
-    if divides(evidence, part_size):
+    if divides(part_size, evidence):
         picks, parts = cover_in_parts(evidence, kernel, count, part_size)
         sizes = cluster_sizes(evidence, kernel, picks, parts)
     else:

@@ -83,7 +83,8 @@ def picks(
     joined: Graph, density: np.ndarray, count: int, start: np.ndarray, gamma: float
 ) -> np.ndarray:
     """Return `start` and then, one by one, the sample of largest density, int64 (count,)."""
-    density, found = density.copy(), []
+    density = density.copy()
+    found: list[int] = []
     open_ = np.zeros(len(density))
     while len(found) < count:
         best = int(start[len(found)] if len(found) < len(start) else (density + open_).argmax())

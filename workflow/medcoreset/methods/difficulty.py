@@ -20,6 +20,7 @@ Ranking = Annotated[str, Registered(_is_at_hand), "the ranking, at its defaults"
 def scores(evidence: Evidence, *, of: str) -> np.ndarray:
     """Return the raw scores (N,) of a ranking method at its defaults."""
     method = get(of)
+    assert method.score is not None  # for it ranks
     options = method.defaults()
     return method.score(evidence, **{name: options[name] for name in method.scored_with})
 

@@ -52,7 +52,7 @@ def facility_location(
 
     order, evidence = shuffled(evidence, rng)
     kernel = partial(similarity, precision=precision)
-    if divides(evidence, part_size):
+    if divides(part_size, evidence):
         picks, _ = cover_in_parts(evidence, kernel, count, part_size)
     else:
         picks, _ = cover(kernel(evidence), count, evidence.preselected)

@@ -4,7 +4,7 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods import difficulty
-from medcoreset.methods.registry import Registered, get, selecting
+from medcoreset.methods.registry import Picks, Registered, get, selecting
 from medcoreset.options import Range
 
 Function = Annotated[
@@ -46,5 +46,6 @@ def fass(
     hard[np.isin(order, given)] = np.inf
     kept = np.sort(order[np.argsort(-hard, kind="stable")[: top_n * count]])
     method = get(function)
-    options = method.picking(method.defaults())
-    return kept[method.select(evidence.take(kept), count, rng, **options)]
+    assert method.select is not None  # as of all submodular functions
+    picks = method.select(evidence.take(kept), count, rng, **method.picking(method.defaults()))
+    return kept[picks.indices if isinstance(picks, Picks) else picks]

@@ -111,7 +111,7 @@ class Validating:
         self.labels = labels.long()[:, None]
         # Logits up to a constant per sample. Where float32 has rounded a probability to 0, it
         # is as good as the least that float32 knows.
-        self.logits = probs.clamp_min(np.finfo(np.float32).tiny).log()
+        self.logits = probs.clamp_min(float(np.finfo(np.float32).tiny)).log()
 
     def coordinates(self, train: "Gradients") -> "Gradients":
         """Return training gradients in the coordinates in which from now on all others are, too.
@@ -120,6 +120,7 @@ class Validating:
         by their products with those of the validation samples, (N, V), as
         ⟨g_i, Σ e_v ⊗ x_v⟩ = Σ ⟨left_i, e_v⟩·⟨right_i, x_v⟩.
         """
+        assert self.inputs is not None  # the coordinates are changed once
         if len(self.inputs) >= self.inputs.shape[1]:
             return train
         products, self.inputs = train.right @ self.inputs.T, None

@@ -62,8 +62,8 @@ def cosine_graph(evidence: Evidence, k: int) -> tuple[Graph, np.ndarray]:
     unit = np.divide(
         features, norms[:, None], out=np.zeros_like(features), where=norms[:, None] > 0
     )
-    how = {"device": evidence.device, "threads": evidence.threads}
-    joined = graph(Evidence({"features": unit}, **how), k)
+    of_unit = Evidence({"features": unit}, device=evidence.device, threads=evidence.threads)
+    joined = graph(of_unit, k)
     # Of two vectors of length 1, ‖a − b‖² = 2 − 2 cos.
     cosine = 1 - joined.lengths**2 / 2
     cosine[(norms[joined.rows] == 0) | (norms[joined.columns] == 0)] = 0

@@ -6,8 +6,8 @@ fewer than M picks at random. A graph of nearest neighbours has a bound in terms
 et al., NeurIPS 2016), but finding them exactly takes the N²·D that are too much.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeGuard
 
 import numpy as np
 
@@ -31,7 +31,7 @@ ANCHORS = 128
 BLOCK = 4096
 
 
-def divides(evidence: Evidence, size: int | None) -> bool:
+def divides(size: int | None, evidence: Evidence) -> TypeGuard[int]:
     """Return whether there are more samples than a part may have."""
     return size is not None and len(evidence) > size
 
@@ -62,7 +62,7 @@ def cover_in_parts(
     ]
     picks = [np.empty(0, dtype=np.int64)] * len(parts)
     gains = [np.empty(0)] * len(parts)
-    short = range(len(parts))
+    short: Sequence[int] = range(len(parts))
     # A part of which all picks are among the best may have more of these.
     while short:
         for number in short:

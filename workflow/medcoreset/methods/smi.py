@@ -11,7 +11,9 @@ from medcoreset.options import Range
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch import device as Device
 
+    from medcoreset.evidence.gradients import Samples
     from medcoreset.evidence.kernels import Kernel
 
 Function = Literal["flqmi", "flvmi", "gcmi", "logdetmi", "com"]
@@ -141,7 +143,8 @@ class Sides:
             labels = evidence.tensor(names["queries"][2])
             ours = (labels[:, None] == evidence.tensor("labels").unique()).any(dim=1)
             if ours.any():
-                parts["queries"] = tuple(part[ours] for part in parts["queries"])
+                left, right = parts["queries"]
+                parts["queries"] = left[ours], right[ours]
         lefts, rights = zip(*parts.values(), strict=True)
         self.joint = Gradients(torch.cat(lefts), torch.cat(rights)).unit()
         self.count = len(evidence)
@@ -152,11 +155,11 @@ class Sides:
                 self.places[side] = slice(first, first + len(left))
                 first += len(left)
 
-    def similarity(self, rows: "Tensor | slice", columns: "Tensor | slice") -> "Tensor":
+    def similarity(self, rows: "Samples", columns: "Samples") -> "Tensor":
         """Return s of some samples and others, numbered with queries and private ones behind."""
         return self.joint.inner(rows, columns).mul_(0.5).add_(0.5)
 
-    def to(self, side: str, samples: "Tensor | slice") -> "Tensor":
+    def to(self, side: str, samples: "Samples") -> "Tensor":
         """Return s of some samples and all of a side (samples, Q or S)."""
         return self.similarity(samples, self.places[side])
 
@@ -174,7 +177,7 @@ class Sides:
 
         own = Gradients(self.joint.left[: self.count], self.joint.right[: self.count])
 
-        def block(rows: "Tensor | slice", columns: "Tensor | slice") -> "Tensor":
+        def block(rows: "Samples", columns: "Samples") -> "Tensor":
             return own.inner(rows, columns).mul_(0.5).add_(0.5)
 
         def sums() -> "Tensor":
@@ -203,7 +206,7 @@ def _gradients(
     return left, with_bias(right)
 
 
-def _blocks(gains: Gains, n: int, device: object) -> "Tensor":
+def _blocks(gains: Gains, n: int, device: "Device") -> "Tensor":
     """Return the gains of all samples (n,), a block at a time."""
     import torch
 

@@ -61,4 +61,6 @@ class Candidates:
 
 def total(n: int, of: Callable[[np.ndarray], "Tensor"]) -> "Tensor":
     """Return the sum of what `of(samples)` returns of blocks of the samples 0 … n−1."""
-    return sum(of(np.arange(first, min(first + BLOCK, n))) for first in range(0, n, BLOCK))
+    found = sum(of(np.arange(first, min(first + BLOCK, n))) for first in range(0, n, BLOCK))
+    assert not isinstance(found, int)  # as it is of none
+    return found

@@ -31,7 +31,9 @@ def traverse(
     order, evidence = shuffled(evidence, rng)
     start = evidence.preselected.tolist()
     if first is not None and len(start) < count:
-        start += [place for place in evidence.positions([first]).tolist() if place not in start]
+        start += [
+            place for place in evidence.positions(np.array([first])).tolist() if place not in start
+        ]
     return order[farthest_first(dissimilarity(evidence), start or [0], count)]
 
 

@@ -26,7 +26,7 @@ class Architecture:
     dimensions: int = 2
 
 
-_RESNET = {"width": 64, "stem": ("3x3", "7x7")}
+_RESNET: dict[str, int | tuple[str, ...]] = {"width": 64, "stem": ("3x3", "7x7")}
 
 # `width` is always the number of channels (units of the `mlp`) of the first layer; all others scale.
 ARCHITECTURES = {

@@ -50,7 +50,7 @@ def _drop_counters(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if getattr(layer, "num_batches_tracked", None) is not None:
-            layer.num_batches_tracked = None
+            layer.register_buffer("num_batches_tracked", None)
             layer.register_load_state_dict_pre_hook(_without_count)
 
 

@@ -109,7 +109,7 @@ class Bottleneck(Residual):
 
 
 def _resnet(
-    block: type[Residual],
+    block: type[BasicBlock] | type[Bottleneck],
     depths: tuple[int, ...],
     channels: int,
     width: int,

@@ -90,7 +90,9 @@ def producing(
         shape = ARRAYS[name].shape
         if shape != ("N",) and (shape[:2] != ("R", "N") or (models and len(shape) > 2)):
             raise ValueError(f"{source}: {name} has the shape ({', '.join(shape)})")
-        text = " ".join(inspect.getdoc(compute).split())
+        text = " ".join((inspect.getdoc(compute) or "").split())
+        if not text:
+            raise ValueError(f"{source}: {name} has no docstring, which says what it is")
         options = options_of(compute)
         PRODUCERS[name] = Producer(name, text, compute, options, source, models, halves)
         return compute

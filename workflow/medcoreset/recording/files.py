@@ -55,7 +55,7 @@ class Recording:
             raise
 
     @classmethod
-    def open(cls, folder: Path, labels: np.ndarray, classes: int) -> "Recording":
+    def started(cls, folder: Path, labels: np.ndarray, classes: int) -> "Recording":
         """Return the recording in a folder; UserError if there is none, or one of other samples."""
         about = read_json(folder / ABOUT, WHAT)
         with file_of(folder / ABOUT, WHAT):

@@ -40,7 +40,8 @@ class Processes:
             found, refused = told
         if refused is not None:
             raise UserError(refused)
-        return found
+        result: T = found
+        return result
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum over the processes of a tensor, of one shape and type in all."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Rows:
     def create(self) -> None:
         """Make the file; UserError if the disk has no space for all of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._opened("wb") as file:
+        with self._opened(new=True) as file:
             rows = self.length or 0
             start = self._write_header(file, rows)
             file.truncate(start + rows * self._bytes)
@@ -39,7 +39,7 @@ class Rows:
 
     def write(self, number: int, row: np.ndarray) -> None:
         """Write the row (*shape) of a 0-based number; of a file that grows, at most the next one."""
-        with self._opened("r+b") as file:
+        with self._opened() as file:
             start = self._write_header(file, self.length or number)
             file.seek(start + number * self._bytes)
             file.write(np.ascontiguousarray(row, self.kind).data.cast("B"))
@@ -50,7 +50,7 @@ class Rows:
 
     def cut(self, number: int) -> None:
         """Forget the rows from a number on."""
-        with self._opened("r+b") as file:
+        with self._opened() as file:
             start = self._write_header(file, self.length or number)
             file.truncate(start + number * self._bytes)
             if self.length:
@@ -58,14 +58,14 @@ class Rows:
 
     def flush(self) -> None:
         """Return when the disk has everything that was written."""
-        with self._opened("r+b") as file:
+        with self._opened() as file:
             os.fsync(file.fileno())
 
     @property
     def _bytes(self) -> int:
         return int(np.prod(self.shape)) * np.dtype(self.kind).itemsize
 
-    def _write_header(self, file: BinaryIO, rows: int) -> int:
+    def _write_header(self, file: IO[bytes], rows: int) -> int:
         """Write the header of so many rows; return its length, the same for any number of them."""
         about = {
             "shape": (rows, *self.shape),
@@ -76,9 +76,9 @@ class Rows:
         return file.tell()
 
     @contextmanager
-    def _opened(self, mode: str) -> Iterator[BinaryIO]:
+    def _opened(self, new: bool = False) -> Iterator[IO[bytes]]:
         try:
-            with self.path.open(mode) as file:
+            with self.path.open("wb" if new else "r+b") as file:
                 yield file
         except OSError as problem:
             if told := storage_error(problem, self.path):

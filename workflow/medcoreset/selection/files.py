@@ -113,7 +113,7 @@ def write_windows(
     """
     pairs = np.asarray(pairs, dtype=np.int64)
     layout = {"descr": "<f4", "fortran_order": False, "shape": (len(pairs), samples)}
-    description = described("eva", options, dataset_sha256=dataset, recipe=recipe)
+    description: dict[str, Any] = described("eva", options, dataset_sha256=dataset, recipe=recipe)
     with replacing(path) as temporary:
         np.savez(temporary, pairs=pairs, length=np.int64(options["length"]), **description)
         with (

@@ -1,5 +1,6 @@
 """What is selected while a network trains: by a dynamic method, or by one that selects again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from medcoreset.evidence import Evidence
 from medcoreset.methods.random import random
-from medcoreset.methods.registry import RESELECT, Balance, Method, get
+from medcoreset.methods.registry import RESELECT, Balance, Method, Picks, get
 from medcoreset.seeding import generator, stream_seed
 from medcoreset.selection.budget import Rounding, sized
 from medcoreset.selection.select import select
@@ -51,7 +52,7 @@ class Redraw:
             "rounding": self.rounding,
             "balance": self._balance,
             "evidence": {
-                name: sha256(np.ascontiguousarray(self.evidence[name])).hexdigest()
+                name: sha256(np.ascontiguousarray(self._given[name]).data).hexdigest()
                 for name in self._needed()
             },
             "code": digest(self.method.source, Path(__file__)),
@@ -69,7 +70,7 @@ class Redraw:
         if self.in_steps:
             return None if progressed.epoch else (np.arange(len(labels)), None)
         if self.method.prune is not None:
-            return self._pruned(labels, seed, progressed)
+            return self._pruned(self.method.prune, labels, seed, progressed)
         if self.method.dynamic:
             return self._drawn(labels, seed, progressed.epoch)
         return self._selected_again(labels, seed, progressed)
@@ -78,22 +79,35 @@ class Redraw:
         """Return the priorities (n,) of `samples` (n,) by their present `losses` (n,), on their device."""
         for name in self._needed():
             if name not in self._held or self._held[name].device != losses.device:
-                self._held[name] = self.evidence.tensor(name).to(losses.device, losses.dtype)
+                self._held[name] = self._given.tensor(name).to(losses.device, losses.dtype)
         about = {name: array[samples] for name, array in self._held.items()}
+        assert self.method.prioritize is not None  # it is `in_steps`
         return self.method.prioritize(losses, about, **self.method.picking(self.options))
+
+    @property
+    def _given(self) -> Evidence:
+        assert self.evidence is not None  # of a method that needs any
+        return self.evidence
 
     def _needed(self) -> tuple[str, ...]:
         return self.method.needed(self.options) if self.in_steps else ()
 
-    def _pruned(self, labels: np.ndarray, seed: int, progressed: Progressed) -> Drawn:
+    def _pruned(
+        self, prune: Callable[..., Picks], labels: np.ndarray, seed: int, progressed: Progressed
+    ) -> Drawn:
         rng = generator(seed, "redraw", progressed.epoch)
         options = self.method.picking(self.options)
-        picks = self.method.prune(progressed.losses, progressed.share, rng, **options)
+        picks = prune(progressed.losses, progressed.share, rng, **options)
         # Batch normalisation cannot train on one sample.
         return (np.arange(len(labels)), None) if len(picks.indices) < 2 else picks[:2]
 
     def _drawn(self, labels: np.ndarray, seed: int, epoch: int) -> Drawn:
-        how = {"seed": seed, "options": self.options, "epoch": epoch, "balance": self._balance}
+        how: dict[str, Any] = {
+            "seed": seed,
+            "options": self.options,
+            "epoch": epoch,
+            "balance": self._balance,
+        }
         found = select(self.method, Evidence({"labels": labels}), self._budget(labels), **how)
         return found.indices, found.weights
 
@@ -116,8 +130,14 @@ class Redraw:
         evidence = Evidence(
             progressed.outputs(), name=f"the network of epoch {epoch}", device=progressed.device
         )
-        how = {"seed": stream_seed(seed, "redraw", epoch), "options": self.options}
-        found = select(self.method, evidence, size, balance=self._balance, **how)
+        found = select(
+            self.method,
+            evidence,
+            size,
+            balance=self._balance,
+            seed=stream_seed(seed, "redraw", epoch),
+            options=self.options | {RESELECT.name: None},
+        )
         weights = found.weights
         return found.indices, None if weights is None else weights / weights.mean()
 

@@ -12,7 +12,7 @@ import numpy as np
 from medcoreset.errors import UserError, say
 from medcoreset.evidence import Evidence
 from medcoreset.evidence.arrays import ARRAYS
-from medcoreset.methods.registry import Balance, Method, Picks, Streams
+from medcoreset.methods.registry import RESELECT, Balance, Method, Picks, Streams
 from medcoreset.seeding import generator
 from medcoreset.selection.budget import class_budgets
 from medcoreset.selection.drop import drop_weights
@@ -39,7 +39,7 @@ def score(
     Raises UserError if evidence is missing, a score is NaN, or a method that keeps the
     best-ranked cannot tell any two samples apart.
     """
-    options = method.parse_options(options or {})
+    options = _once(method, options)
     if method.score is None:
         raise UserError(f"{method.name} does not score samples: it selects them directly")
     _require(method, evidence, options)
@@ -90,7 +90,7 @@ def select(
     """
     if not method.selects:
         raise UserError(f"{method.name} chooses while a network trains: it selects no coreset")
-    options = method.parse_options(options or {})
+    options = _once(method, options)
     _check_count(int(np.sum(count)), evidence)
     if method.ranks:
         scores = score(method, evidence, options) if scores is None else scores
@@ -101,6 +101,7 @@ def select(
     for group in _groups(evidence, count, balance or method.balance, seed, method.together):
         with _installed(method):
             if method.select is None:
+                assert scores is not None  # by which it picks
                 picks = _pick(method, scores, ties, group, options)
             else:
                 picks = _select(method, evidence, scores, group, epoch, options)
@@ -114,6 +115,17 @@ def select(
     indices, weights = _joined(preselected + picked)
     ids = evidence["sample_ids"][indices] if evidence.given("sample_ids") else None
     return Selection(method.name, options, indices, scores, weights, ids)
+
+
+def _once(method: Method, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return all options of a method that selects once; a UserError if it is to do so again and again."""
+    options = method.parse_options(given or {})
+    if (every := options.get(RESELECT.name)) is not None:
+        raise UserError(
+            f"{method.name}: reselect is {every}, which is of a training (medcoreset train --draw): here it is "
+            "to be none"
+        )
+    return options
 
 
 def _require(method: Method, evidence: Evidence, options: Mapping[str, Any]) -> None:
@@ -169,7 +181,7 @@ def _groups(
     labels = evidence["labels"]
     sizes = np.bincount(labels)
     taken = np.bincount(labels[preselected], minlength=len(sizes))
-    if np.ndim(count):
+    if isinstance(count, np.ndarray):
         budgets = np.maximum(count, taken)
     else:
         weights = drop_weights(evidence, sizes) if balance == "drop" else None
@@ -190,13 +202,14 @@ def _pick(
 ) -> Picks:
     pool = np.setdiff1d(group.members, group.preselected, assume_unique=True)
     count = group.count - len(group.preselected)
+    positions: Picks | np.ndarray
     if method.pick is None:
         best_first = -scores[pool] if options["keep"] == "highest" else scores[pool]
         positions = np.lexsort((ties[pool], best_first))[:count]
     elif count:
         positions = method.pick(scores[pool], count, group.rng, **method.picking(options))
     else:
-        positions = []
+        positions = np.empty(0, np.int64)
     picks = positions if isinstance(positions, Picks) else Picks(positions)
     picked = pool[np.asarray(picks.indices, dtype=np.int64)]
     # A preselected sample was not picked for others: it stands for itself alone.
@@ -216,10 +229,11 @@ def _select(
     options: Mapping[str, Any],
 ) -> Picks:
     whole = len(group.members) == len(evidence)
-    looks_at = [evidence if whole else evidence.take(group.members)]
+    looks_at: list[Evidence | np.ndarray] = [evidence if whole else evidence.take(group.members)]
     if scores is not None:
         looks_at.append(scores[group.members])
     draws = (epoch, group.streams) if method.dynamic else (group.rng,)
+    assert method.select is not None
     picks = method.select(*looks_at, group.count, *draws, **method.picking(options))
     if not isinstance(picks, Picks):
         picks = Picks(np.asarray(picks))

@@ -65,7 +65,7 @@ def led_back(
 ) -> Selection:
     """Return the coreset with the places, (N,) of all samples, that `canonical.load_source` returns."""
     picked = selection.indices
-    files = {} if paths is None else {"paths": paths[picked], "root": root}
+    files: dict[str, Any] = {} if paths is None else {"paths": paths[picked], "root": root}
     return replace(selection, source_indices=source[picked], **files)
 
 
@@ -91,7 +91,9 @@ def load_coreset(path: str | Path) -> Selection:
     with file_of(path, WHAT):
         options = json.loads(str(arrays.get("options", "{}")))
     method = str(arrays.get("method", ""))
-    found = {name: arrays.get(name) for name in ARRAYS} | {"indices": indices.astype(np.int64)}
+    found: dict[str, Any] = {name: arrays.get(name) for name in ARRAYS} | {
+        "indices": indices.astype(np.int64)
+    }
     return Selection(method, options, **found, root=str(arrays.get("root", "")))
 
 

@@ -123,7 +123,11 @@ class _Axes:
 
     def lacking(self, cell: Cell) -> str:
         """Return what of a cell the experiment does not have, in words; '' if it has the cell."""
-        wanted = {"row": cell.method, "dataset": cell.dataset, "network": cell.network}
+        wanted: dict[str, Any] = {
+            "row": cell.method,
+            "dataset": cell.dataset,
+            "network": cell.network,
+        }
         if cell.method != FULL:
             wanted["rate"] = cell.rate
         for axis, value in wanted.items():

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from medcoreset import identity, methods, networks
+import medcoreset.methods as methods
+from medcoreset import identity, networks
 from medcoreset.datasets import catalog
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES
@@ -19,6 +20,7 @@ from medcoreset.methods.eva import WINDOW_STARTS, CountFrom, first_epoch
 from medcoreset.methods.registry import RESELECT
 from medcoreset.plan import FULL, NO_SURROGATE
 from medcoreset.reporting.rules import RULES
+from medcoreset.selection.budget import Rounding
 from medcoreset.study import feasible
 from medcoreset.study.documents import read_yaml
 from medcoreset.study.schema import ROOT, schema, typed, validated
@@ -43,7 +45,7 @@ class Protocol:
     training: TrainingOptions
     surrogate: TrainingOptions
     report: str
-    rounding: str = "ceil"
+    rounding: Rounding = "ceil"
     balance: str = "global"
     missing: str = "masked"
 
@@ -98,14 +100,17 @@ def surrogate_epochs(protocol: Protocol, surrogate: str) -> int:
     return protocol.surrogate.epochs if epochs is None else epochs
 
 
-class Named(Mapping[str, Any]):
+Each = TypeVar("Each")
+
+
+class Named(Mapping[str, Each]):
     """What files describe, by name, made when it is asked for: a mistake in one file is its own."""
 
-    def __init__(self, names: Iterable[str], make: Callable[[str], Any]):
+    def __init__(self, names: Iterable[str], make: Callable[[str], Each]) -> None:
         self._names, self._make = list(names), make
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, Each | UserError] = {}
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Each:
         """Return one; raises UserError if there is a mistake in it."""
         if name not in self._names:
             raise KeyError(name)
@@ -114,9 +119,10 @@ class Named(Mapping[str, Any]):
                 self._made[name] = self._make(name)
             except UserError as mistake:
                 self._made[name] = mistake
-        if isinstance(self._made[name], UserError):
-            raise UserError(str(self._made[name]))
-        return self._made[name]
+        made = self._made[name]
+        if isinstance(made, UserError):
+            raise UserError(str(made))
+        return made
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -129,7 +135,7 @@ class Named(Mapping[str, Any]):
         self.sound()
         return {name: made for name, made in self._made.items() if isinstance(made, UserError)}
 
-    def sound(self) -> dict[str, Any]:
+    def sound(self) -> dict[str, Each]:
         """Return those without a mistake."""
         for name in self._names:
             with suppress(UserError):
@@ -154,7 +160,7 @@ class Study:
         return f"{self.root}/{pattern}"
 
     @cached_property
-    def protocols(self) -> Mapping[str, Protocol]:
+    def protocols(self) -> Named[Protocol]:
         """Protocols by name, with the values of those that they extend."""
         return Named(self._protocol_files, self._protocol)
 
@@ -163,7 +169,7 @@ class Study:
         return self._files("protocols")
 
     @cached_property
-    def _protocol_contents(self) -> Mapping[str, dict[str, Any]]:
+    def _protocol_contents(self) -> Named[dict[str, Any]]:
         def read(name: str) -> dict[str, Any]:
             files = self._protocol_files[name]
             return validated(_read(files, "protocol"), "protocol", files[0])
@@ -204,7 +210,7 @@ class Study:
         )
 
     @cached_property
-    def experiments(self) -> Mapping[str, Experiment]:
+    def experiments(self) -> Named[Experiment]:
         """Experiments by name, each checked against everything that it names."""
         return Named(self._experiment_files, self._experiment)
 
@@ -221,7 +227,7 @@ class Study:
         return experiment
 
     @cached_property
-    def _experiment_contents(self) -> "Named":
+    def _experiment_contents(self) -> Named[dict[str, Any]]:
         files = self._experiment_files
         return Named(files, lambda name: _read(files[name], "experiment"))
 
@@ -370,6 +376,10 @@ class Study:
         """Return a row's class balance as a part of paths, "" if it is that of the protocol."""
         own = self._balance(experiment, key, protocol)
         return "" if own == protocol.balance else identity.join("", {"balance": own})
+
+    def stand_in_samples(self, dataset: str) -> int | None:
+        """Return how many training images a dataset's stand-in is to have; None: it stands for itself."""
+        return None
 
     def window_grid(self) -> tuple[int, int]:
         """Return length and step of the windows that are scored in pairs, in epochs."""
@@ -764,7 +774,9 @@ def _known(source: str, what: str, name: str, known: Iterable[str]) -> None:
         )
 
 
-def _checked(source: str, function: Any, *arguments: Any, **named: Any) -> Any:
+def _checked(
+    source: str | Path, function: Callable[..., Each], *arguments: Any, **named: Any
+) -> Each:
     """Call `function`; let its UserError say where the value stands."""
     try:
         return function(*arguments, **named)

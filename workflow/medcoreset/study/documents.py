@@ -17,15 +17,15 @@ SIZE = 100_000
 """Values that a document may have, those behind aliases counted wherever they are named."""
 
 # In C, where PyYAML was built with it: a study has dozens of files, and every job reads them.
-_Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_Safe):
+class _Loader(_Safe):  # type: ignore[misc]  # PyYAML has no types
     """What a word stands for is YAML 1.2's: 1e-1 is a number, `no` and a date are text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str | None, list]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str | None, list[Any]]] = {}
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping, in which no key stands twice."""
         seen: set[Hashable] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -85,7 +85,7 @@ def _check_size(text: str) -> None:
 
     Before it is composed: the composer of the C library calls itself for every level.
     """
-    sizes: dict[str, int] = {}
+    sizes: dict[str | None, int] = {}
     open_: list[tuple[str | None, int]] = []
     size = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -109,7 +109,7 @@ def _check_size(text: str) -> None:
 
 def check_values(document: Any, source: str) -> None:
     """Raise a UserError for values that nest deeply, contain themselves, are too many, or no numbers."""
-    pending: list[tuple[Any, tuple]] = [(document, ())]
+    pending: list[tuple[Any, tuple[Any, ...]]] = [(document, ())]
     size = 0
     while pending:
         value, keys = pending.pop()

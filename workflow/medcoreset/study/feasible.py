@@ -1,12 +1,13 @@
 """What a job would refuse, known before the first: of images, rates, epochs, rows and figures."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from medcoreset import methods, networks
+import medcoreset.methods as methods
+from medcoreset import networks
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.conditions import long_tail
 from medcoreset.datasets.facts import Facts
@@ -16,7 +17,7 @@ from medcoreset.evidence.arrays import GIVEN, per_epoch
 from medcoreset.figures import FIGURES, KINDS, ROWS
 from medcoreset.identity import APART, beside
 from medcoreset.seeding import LARGEST
-from medcoreset.selection.budget import expected_size
+from medcoreset.selection.budget import Rounding, expected_size
 from medcoreset.selection.windows import grid, window_pairs
 from medcoreset.training import schedule
 from medcoreset.training.augmentation import check_augmentation, check_channels
@@ -33,7 +34,7 @@ def check_split(name: str, own: dict[str, Any]) -> None:
                 f"{name}: {', '.join(given)} is for one label per image, not for several"
             )
         return
-    whole = facts.of(replace(identity.clean, train=None), None)
+    whole = facts.official(replace(identity.clean, train=None))
     held_out = 0 if identity.source.has_val else whole.val
     if identity.train and identity.train > whole.train:
         raise UserError(f"{name}: train={identity.train:,}, and there are {whole.train:,} images")
@@ -57,7 +58,7 @@ def check_split(name: str, own: dict[str, Any]) -> None:
 def facts_of(name: str, own: dict[str, Any]) -> Facts | None:
     """Return what is known of a dataset without a look at a file of the user's own."""
     identity = catalog.parse(name, own)
-    return facts.of(identity, None) if identity.base not in own else None
+    return facts.official(identity) if identity.base not in own else None
 
 
 def image_size(name: str, own: dict[str, Any]) -> int | None:
@@ -93,7 +94,7 @@ def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> No
     """Raise a UserError if a network does not take the images of a dataset."""
     known = facts_of(name, own)
     for network in network_names:
-        size, dimensions = image_size(name, own), known and known.dimensions
+        size, dimensions = image_size(name, own), known.dimensions if known else None
         try:
             networks.check(network, size, dimensions)
         except UserError as mistake:
@@ -103,12 +104,18 @@ def check_images(name: str, own: dict[str, Any], network_names: list[str]) -> No
 def check_training(name: str, known: Facts, options: TrainingOptions) -> None:
     """Raise a UserError if a dataset cannot be trained on with these options."""
     check_channels(name, known.channels, options)
-    kind = {"streamed": known.streamed, "dimensions": known.dimensions}
-    check_augmentation(name, known.image_size, options, **kind)
+    check_augmentation(
+        name, known.image_size, options, streamed=known.streamed, dimensions=known.dimensions
+    )
 
 
 def check_rate(
-    name: str, known: Facts, rate: float, rounding: str, balance: str, options: TrainingOptions
+    name: str,
+    known: Facts,
+    rate: float,
+    rounding: Rounding,
+    balance: str,
+    options: TrainingOptions,
 ) -> None:
     """Raise a UserError for a rate that selects no sample, or too few to be trained on."""
     try:
@@ -203,7 +210,7 @@ def check_apart(what: str, repeats: str, seeds: Sequence[int], count: int) -> No
             )
 
 
-DATASETS = {
+DATASETS: dict[str, tuple[Callable[[Sequence[str]], bool], str]] = {
     "accuracy_over_condition": (
         lambda names: bool(series_of(names)),
         f"two datasets that differ in {', '.join(VARIED)} alone",

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from medcoreset import methods
+import medcoreset.methods as methods
 from medcoreset.datasets import catalog, facts
 from medcoreset.datasets.facts import Facts
 from medcoreset.identity import Surrogate
@@ -24,16 +24,19 @@ from medcoreset.plan import FULL, Place, Run
 from medcoreset.reading import read_json
 from medcoreset.selection.budget import expected_size
 from medcoreset.study import results
-from medcoreset.study.configuration import ROOT, Experiment, Study
+from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.inputs import official
 from medcoreset.study.rehearsal import Rehearsal
+from medcoreset.study.schema import ROOT
 from medcoreset.training import schedule
 from medcoreset.training.options import TrainingOptions
 
 DEVICES = ROOT / "config" / "devices.csv"
 """Measured devices, by the images per second that they train the reference network on."""
-REFERENCE = ("resnet18", 3, 28, "auto")
-"""Network, channels, image size and precision by which devices are compared."""
+Speed = tuple[str, int, int, str]
+"""What the speed of a training depends on: network, channels, image size and precision."""
+REFERENCE: Speed = ("resnet18", 3, 28, "auto")
+"""By which devices are compared."""
 DECODED = (256 / 224) ** 2 * 4 / 3
 """Pixels of a training picture of ImageNet that is stored decoded, in those of its centre."""
 STATISTICS_BYTES = 22
@@ -48,7 +51,7 @@ class Work:
     """
 
     dataset: str
-    speed: tuple[str, int, int, str]
+    speed: Speed
     images: int
     evaluated: int
     batch: int
@@ -70,7 +73,7 @@ class Forecast:
         """Images to train, each counted as often as it is trained on."""
         return sum(work.images for work in self.work)
 
-    def seconds(self, speeds: dict[tuple, dict[str, Any]]) -> float:
+    def seconds(self, speeds: dict[Speed, dict[str, Any]]) -> float:
         """Return how long the jobs take one after the other, in seconds."""
         trained = sum(
             work.images / speeds[work.speed]["train_images_per_second"]
@@ -79,13 +82,13 @@ class Forecast:
         )
         return trained + self.jobs * speeds[REFERENCE]["start_seconds"]
 
-    def disk_gb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
+    def disk_gb(self, speeds: dict[Speed, dict[str, Any]]) -> float:
         """Return what the results and the canonical datasets take on the disk."""
         images = sum(_image_bytes(each) + _decoded_bytes(each) for each in self.datasets.values())
         features = sum(4 * work.featured * speeds[work.speed]["features"] for work in self.work)
         return (images + features + sum(work.bytes for work in self.work)) / 1e9
 
-    def memory_gb(self, speeds: dict[tuple, dict[str, Any]]) -> float:
+    def memory_gb(self, speeds: dict[Speed, dict[str, Any]]) -> float:
         """Return the largest memory of a training: the process, its batch and its images."""
         return max(
             (
@@ -205,7 +208,7 @@ def _work(dataset: str, network: str, size: int, known: Facts, options: Training
     )
 
 
-def _measured(rehearsal: Rehearsal, speed: tuple[str, int, int, str]) -> dict[str, Any]:
+def _measured(rehearsal: Rehearsal, speed: Speed) -> dict[str, Any]:
     return read_json(rehearsal.path(results.speed(*speed)), "a measured speed")
 
 
@@ -228,7 +231,7 @@ def _missing(full: Study, forecast: Forecast) -> list[str]:
     """Return what the full study needs and this machine lacks, as far as it can be seen."""
     found = [f"facts of {name}, which is not counted above" for name in forecast.unknown]
     data_dir = full.config["data_dir"]
-    absent = {"will be downloaded": [], "cannot be downloaded": []}
+    absent: dict[str, list[str]] = {"will be downloaded": [], "cannot be downloaded": []}
     for name in forecast.datasets:
         identity = catalog.parse(name, full.config["datasets"])
         if identity.source.reader in ("digits", "own"):

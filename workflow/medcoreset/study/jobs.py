@@ -108,8 +108,8 @@ class Jobs:
     def dataset_flags(self, dataset: str) -> str:
         """Return where `medcoreset dataset` finds a dataset, or of what size its stand-in is."""
         own = self._own_flags(dataset)
-        if self.study.rehearses:
-            return f"{own} --stand-in {self.study.stand_in_samples(dataset)}".strip()
+        if (samples := self.study.stand_in_samples(dataset)) is not None:
+            return f"{own} --stand-in {samples}".strip()
         config, places = self.study.config, ("data_dir", "mirror", "cache")
         return own or _flags({name: config[name] for name in places if config[name]})
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NamedTuple, Protocol
 
-from medcoreset import methods, producers
+import medcoreset.methods as methods
+from medcoreset import producers
 from medcoreset.evidence.arrays import per_epoch
 from medcoreset.identity import Surrogate, digest, text
 from medcoreset.methods import variants
@@ -74,7 +75,7 @@ class Recipes:
     """The recipes of a study, each made once. A recipe contains those of what it is made from."""
 
     study: Study
-    _made: dict[tuple, Recipe] = field(default_factory=dict, repr=False, compare=False)
+    _made: dict[tuple[Any, ...], Recipe] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def _inputs(self) -> Inputs:
@@ -92,8 +93,8 @@ class Recipes:
             return _recipe("dataset", (self.dataset(clean),), name=name, code=code)
         own = self.study.own(name)
         about = {} if own is None else {key: own[key] for key in sorted(own) if key != "path"}
-        if self.study.rehearses:
-            about["samples"] = self.study.stand_in_samples(name)
+        if (samples := self.study.stand_in_samples(name)) is not None:
+            about["samples"] = samples
         elif own is not None:
             about["contents"] = self._inputs.contents(name)
         if self.study.is_decoded(name):

@@ -5,10 +5,12 @@
 """
 
 import dataclasses
+import html
 import importlib
+import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -27,6 +29,7 @@ from medcoreset.study.configuration import Study
 from medcoreset.study.schema import schema
 from medcoreset.training.options import TrainingOptions
 
+CODE_WITH_BAR = re.compile(r"`([^`]*\|[^`]*)`")
 MARKED = re.compile(r"(<!-- table: (\w+) -->)\n.*?(<!-- /table -->)", re.DOTALL)
 
 
@@ -45,14 +48,20 @@ def table(name: str) -> str:
     return TABLES[name]()
 
 
-def rows(columns: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
+def rows(columns: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table; a bar or a line break within a cell does not end it."""
     lines = [columns, ("---",) * len(columns), *cells]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    text = CODE_WITH_BAR.sub(_as_html, " ".join(text.split()))
+    return text.replace("|", "\\|")
+
+
+def _as_html(code: re.Match[str]) -> str:
+    """Return code with bars in HTML: in Markdown some programs show a backslash that others need."""
+    return f"<code>{html.escape(code[1]).replace('|', '&#124;')}</code>"
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -111,7 +120,7 @@ def _training() -> str:
     return rows(("training option", "default", "allowed", "meaning"), cells)
 
 
-def _allowed(option: dataclasses.Field) -> str:
+def _allowed(option: dataclasses.Field[Any]) -> str:
     limits = option.metadata
     if limits["choices"]:
         return ", ".join(f"`{choice}`" for choice in limits["choices"])
@@ -129,7 +138,7 @@ def _rules() -> str:
         epoch = "last"
         if rule.checkpoint == "best":
             epoch = f"best {rule.select_metric} on {rule.select_split}"
-        split = rule.split
+        split: str = rule.split
         if rule.drop_incomplete:
             split += (
                 f", its last incomplete batch of {rule.drop_incomplete} left out after a shuffle"
@@ -146,13 +155,13 @@ def _methods() -> str:
     cells = [
         (
             f"[`{name}`](#{name})",
-            method.summary,
             ", ".join(f"`{need}`" for need in method.needed()) or "–",
             method.reference,
+            method.summary,
         )
         for name, method in sorted(METHODS.items())
     ]
-    return rows(("method", "what it does", "evidence", "reference"), cells)
+    return rows(("method", "evidence", "reference", "what it does"), cells)
 
 
 def _method_sections() -> str:
@@ -171,18 +180,24 @@ def _method(method: Method) -> str:
     label = f" ({method.label})" if method.label != method.name else ""
     parts = [
         f"### `{method.name}`{label} {{ #{method.name} }}",
-        method.summary,
+        _explained(method),
         "\n".join(f"- **{name}**: {text}" for name, text in facts),
         _options(method.options),
     ]
     return "\n\n".join(filter(None, parts))
 
 
+def _explained(method: Method) -> str:
+    """Return the docstring of the function that is the method, which also explains its options."""
+    function = method.select or method.pick or method.prune or method.prioritize or method.score
+    return inspect.getdoc(function) or method.summary
+
+
 def _options(options: Mapping[str, Option]) -> str:
     if not options:
         return ""
     cells = [
-        (f"`{each.name}`", f"`{_default_of(each)}`", each.allowed, each.help)
+        (f"`{each.name}`", f"`{_default_of(each)}`", each.allowed, each.help or "see above")
         for each in options.values()
     ]
     return rows(("option", "default", "allowed", "meaning"), cells)
@@ -218,8 +233,10 @@ def _networks() -> str:
             for option, default in network.options.items()
         ]
         family = f"networks/{network.family}.py"
-        cells.append((f"`{name}`", ", ".join(options) or "–", f"{network.smallest}", f"`{family}`"))
-    return rows(("network", "options and defaults", "smallest image in pixels", "file"), cells)
+        of = "volumes" if network.dimensions == 3 else "images"
+        smallest = f"{network.smallest} pixels"
+        cells.append((f"`{name}`", ", ".join(options) or "–", of, smallest, f"`{family}`"))
+    return rows(("network", "options and defaults", "of", "from", "file"), cells)
 
 
 def _figures() -> str:
@@ -256,6 +273,7 @@ def _datasets() -> str:
         counts[1] = counts[1] if source.has_val else "held out"
         licence = source.licence or "see its `results/data/NAME.json`"
         classes = str(len(source.class_shares))
+        classes += " labels, several per image" if source.multilabel else ""
         cells.append((f"`{name}`", label(parse(name)), classes, *counts, sizes, licence))
     columns = ("name", "dataset", "classes", "train", "val", "test", "pixels", "licence")
     return rows(columns, cells)
@@ -267,7 +285,8 @@ def _sizes(name: str, source: Source) -> str | None:
     if base in SOURCES and size.isdigit():
         return None
     others = [f"`_{other}`" for other in IMAGE_SIZES if f"{name}_{other}" in SOURCES]
-    return ", ".join([str(source.image_size), *others])
+    sizes = ", ".join([str(source.image_size), *others])
+    return f"{sizes} (volumes)" if source.dimensions == 3 else sizes
 
 
 def _targets() -> str:
@@ -279,9 +298,14 @@ def _targets() -> str:
         experiment = study.experiments[name]
         group = experiment["group"] if experiment["group"] != "none" else "–"
         data = ", ".join(f"`{each}`" for each in experiment["datasets"])
-        rates = ", ".join(f"{rate:g}" for rate in experiment["rates"])
-        cells.append((f"`{name}`", experiment["title"], group, data, rates))
-    return rows(("target", "title", "group", "datasets", "rates"), cells)
+        cells.append((f"`{name}`", group, data, _rates(experiment["rates"]), experiment["title"]))
+    return rows(("target", "group", "datasets", "rates", "title"), cells)
+
+
+def _rates(rates: list[float]) -> str:
+    if len(rates) > 3:
+        return f"{len(rates)}, {min(rates):g} to {max(rates):g}"
+    return ", ".join(f"{rate:g}" for rate in rates) or "–"
 
 
 # --- command line ------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ rehearsal.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -15,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from medcoreset import methods, networks
+import medcoreset.methods as methods
+from medcoreset import networks
 from medcoreset.datasets import catalog, conditions
 from medcoreset.errors import UserError
 from medcoreset.methods.registry import RESELECT
+from medcoreset.options import Unit
+from medcoreset.selection.budget import Rounding
 from medcoreset.study.configuration import (
     Experiment,
     Named,
@@ -70,19 +72,23 @@ class Rehearsal(Study):
     rehearses = True
 
     @cached_property
-    def protocols(self) -> Mapping[str, Protocol]:
+    def protocols(self) -> Named[Protocol]:
         """Protocols by name, with short trainings."""
         return Named(self.full.protocols, self._protocol)
 
     def _protocol(self, name: str) -> Protocol:
         protocol = self.full.protocols[name]
-        shorter = {key: _shortened(getattr(protocol, key)) for key in ("training", "surrogate")}
         # One stand-in at least of each of a thousand classes would be no small coreset.
-        rounding = "ceil" if protocol.rounding == "nearest" else protocol.rounding
-        return replace(protocol, rounding=rounding, **shorter)
+        rounding: Rounding = "ceil" if protocol.rounding == "nearest" else protocol.rounding
+        return replace(
+            protocol,
+            rounding=rounding,
+            training=_shortened(protocol.training),
+            surrogate=_shortened(protocol.surrogate),
+        )
 
     @cached_property
-    def experiments(self) -> Mapping[str, Experiment]:
+    def experiments(self) -> Named[Experiment]:
         """Experiments by name, with two rates, two seeds and narrow networks, checked again."""
         return Named(self.full.experiments, self._experiment)
 
@@ -174,7 +180,7 @@ def scaled(method: str, options: dict[str, Any], whole: int, short: int) -> dict
         for name, other in chosen.others(options).items()
         if not _fits(other, short)
     }
-    units = ("epoch", "epochs", "surrogates", "checkpoint")
+    units: tuple[Unit, ...] = ("epoch", "epochs", "surrogates", "checkpoint")
     of_unit = {unit: chosen.of_unit(unit, options) for unit in units}
     lengths = {
         name: max(_length(value, whole, short), int(declared[name].range.low))

@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from medcoreset import identity, methods
+import medcoreset.methods as methods
+from medcoreset import identity
 from medcoreset.errors import UserError
 from medcoreset.figures import FIGURES, KINDS
 from medcoreset.identity import Surrogate, digest
@@ -47,9 +48,17 @@ LONGEST_SEEDS = 60
 class Selected(Protocol):
     """What a coreset is selected by: a part of a `Run`, or of the wildcards of a job."""
 
-    surrogate: str
-    variant: str
-    balance: str
+    @property
+    def surrogate(self) -> str:
+        """The surrogate, or `NO_SURROGATE`."""
+
+    @property
+    def variant(self) -> str:
+        """The method with its options."""
+
+    @property
+    def balance(self) -> str:
+        """As `Run.balance`."""
 
 
 def path(study: Study, pattern: str, of: Place) -> str:
@@ -156,11 +165,15 @@ def surrogates(study: Study, experiment: Experiment) -> list[Place]:
 
 
 def every_surrogate(study: Study, experiment: Experiment) -> list[Place]:
-    """Return the surrogates of an experiment, and those that its methods average over."""
-    found = dict.fromkeys(surrogates(study, experiment))
+    """Return the surrogates that are trained for an experiment: its rows select by them, or its figures show them."""
+    drawn = {part for figure in experiment["figures"] for part in FIGURES[figure]}
+    first = filter(partial(shown, experiment), surrogates(study, experiment))
+    found = dict.fromkeys(first if drawn & {"sources", "windows"} else ())
     for run in runs(study, experiment):
         if run.surrogate != NO_SURROGATE:
             names = averaged(run.variant, run.surrogate)
+            # What selects while it trains looks at nothing but the evidence that is made of these.
+            names += [run.surrogate] if has_coresets(run.variant) else []
             found |= dict.fromkeys(Place(run.dataset, run.protocol, name) for name in names)
     return list(found)
 

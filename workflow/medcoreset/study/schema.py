@@ -74,7 +74,7 @@ def _typed(value: Any, rules: dict[str, Any], root: dict[str, Any], *, texts: bo
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        items = next((each["items"] for each in branches if "items" in each), {})
+        items: dict[str, Any] = next((each["items"] for each in branches if "items" in each), {})
         return [_typed(each, items, root, texts=texts) for each in value]
     return value
 

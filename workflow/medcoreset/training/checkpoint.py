@@ -103,6 +103,7 @@ class Interruption:
 
     def leave(self, saved: Path) -> None:
         """End the process as a signal would, after its checkpoint was written."""
+        assert self.signal is not None  # or nobody would leave
         say(f"stopped by {signal.Signals(self.signal).name}; run again to go on from {saved}")
         sys.exit(128 + self.signal)
 

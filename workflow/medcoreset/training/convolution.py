@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 SMALLEST = 32
 """Input channels from which on a product per tap is large enough to pay."""
@@ -80,7 +81,7 @@ def by_taps(images: Tensor, gradient: Tensor, stride: tuple[int, int]) -> Tensor
     return found.permute(0, 3, 1, 2)
 
 
-def by_winograd(images: Tensor, gradient: Tensor, _: tuple[int, int]) -> Tensor:
+def by_winograd(images: Tensor, gradient: Tensor, stride: tuple[int, int]) -> Tensor:
     """Return dW (out, in, 3, 3) = Gᵀ [Σ (A g Aᵀ) ⊙ (Bᵀ x B)] G over 2×2 tiles g of the gradient.
 
     x are the 4×4 pixels that a tile sees; the stride is 1. These are 16 products where the
@@ -92,13 +93,14 @@ def by_winograd(images: Tensor, gradient: Tensor, _: tuple[int, int]) -> Tensor:
     outputs = functional.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, odd[1], 0, odd[0]))
     tiles = outputs.shape[1] * outputs.shape[2] // 4
     at_a_time = max(1, TILES // tiles)
-    found = None
+    found: Tensor | None = None
     for x, g in zip(pixels.split(at_a_time), outputs.split(at_a_time), strict=True):
         x = _on_axis(_pixels, _on_axis(_pixels, x, 1), 3)
         g = _on_axis(_gradients, _on_axis(_gradients, g, 1), 3)
         left, right = (each.reshape(16, -1, each.shape[-1]) for each in (g, x))
         left = left.transpose(1, 2)
         found = torch.bmm(left, right) if found is None else found.baddbmm_(left, right)
+    assert found is not None  # a batch has an image
     columns = _taps(found.view(4, 4, *found.shape[1:]))
     return _taps(columns.transpose(0, 1)).permute(2, 3, 0, 1)
 
@@ -165,7 +167,11 @@ class WinogradConv2d(ProductConv2d):
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, weight: Tensor, stride: tuple[int, int], weight_gradient: Callable
+        ctx: Any,
+        images: Tensor,
+        weight: Tensor,
+        stride: tuple[int, int],
+        weight_gradient: Callable[[Tensor, Tensor, tuple[int, int]], Tensor],
     ) -> Tensor:
         ctx.save_for_backward(images, weight)
         ctx.stride, ctx.weight_gradient = stride, weight_gradient
@@ -176,9 +182,7 @@ class _Convolution(torch.autograd.Function):
         images, weight = ctx.saved_tensors
         found: list[Tensor | None] = [None, None]
         if ctx.needs_input_grad[0]:
-            found[0] = torch.nn.grad.conv2d_input(
-                images.shape, weight, gradient, stride=ctx.stride, padding=1
-            )
+            found[0] = conv2d_input(images.shape, weight, gradient, stride=ctx.stride, padding=1)
         if ctx.needs_input_grad[1]:
             found[1] = ctx.weight_gradient(images, gradient, ctx.stride)
-        return *found, None, None
+        return found[0], found[1], None, None

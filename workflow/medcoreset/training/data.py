@@ -84,8 +84,9 @@ class Split:
                 yield self._normalised(self._flipped(pixels, crop))
             return
         for indices, crop in zip(batches, crops, strict=True):
-            pixels = self.images[indices] if crop is None else self._cropped(indices, crop)
-            yield self._normalised(pixels)
+            yield self._normalised(
+                self.images[indices] if crop is None else _cropped(self.images, indices, crop)
+            )
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         images = torch.addcmul(self.shift, pixels, self.scale)
@@ -105,18 +106,6 @@ class Split:
         if crops is None:
             return images
         return torch.where(crops.flip[:, None, None, None], images.flip(2), images)
-
-    def _cropped(self, indices: torch.Tensor, crops: Crops) -> torch.Tensor:
-        """Gather each image's shifted, reflected, flipped pixels in one indexing."""
-        height, width = self.images.shape[1:3]
-        rows = _reflect(crops.shift[:, :1] + self._arange(height), height)
-        columns = self._arange(width).expand(len(indices), width)
-        columns = torch.where(crops.flip[:, None], width - 1 - columns, columns)
-        columns = _reflect(crops.shift[:, 1:] + columns, width)
-        return self.images[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-    def _arange(self, length: int) -> torch.Tensor:
-        return torch.arange(length, device=self.images.device)
 
 
 @dataclass(frozen=True)
@@ -148,8 +137,13 @@ def resident(
     channels = options.channels or dataset.channels
     check_channels(dataset.name, dataset.channels, options)
     streamed = isinstance(dataset.train_images, ImagesOnDisk)
-    kind = {"streamed": streamed, "dimensions": dataset.dimensions}
-    check_augmentation(dataset.name, dataset.image_size, options, **kind)
+    check_augmentation(
+        dataset.name,
+        dataset.image_size,
+        options,
+        streamed=streamed,
+        dimensions=dataset.dimensions,
+    )
     scale, shift = _normalization(dataset, options)
 
     def split(images: np.ndarray | ImagesOnDisk, labels: np.ndarray) -> Split:
@@ -176,6 +170,16 @@ def resident(
 def _on_device(images: np.ndarray, dataset: Dataset, device: torch.device) -> torch.Tensor:
     pixels = images if dataset.channels == 3 else images[..., None]
     return torch.from_numpy(np.array(pixels)).to(device)
+
+
+def _cropped(images: torch.Tensor, indices: torch.Tensor, crops: Crops) -> torch.Tensor:
+    """Gather each image's shifted, reflected, flipped pixels in one indexing."""
+    height, width = images.shape[1:3]
+    rows = _reflect(crops.shift[:, :1] + torch.arange(height, device=images.device), height)
+    columns = torch.arange(width, device=images.device).expand(len(indices), width)
+    columns = torch.where(crops.flip[:, None], width - 1 - columns, columns)
+    columns = _reflect(crops.shift[:, 1:] + columns, width)
+    return images[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> np.ndarray:

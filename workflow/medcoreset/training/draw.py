@@ -31,11 +31,15 @@ Drawn = tuple[np.ndarray, np.ndarray | None]
 
 
 class Draw(Protocol):
-    """Draws samples while a network trains; `identity` is JSON-like, and all that the draws depend on."""
+    """Draws samples while a network trains."""
 
-    identity: dict[str, Any]
-    in_steps: bool
-    """Whether an epoch shows the samples that are drawn, and each step trains on a share of those shown."""
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return all that the draws depend on, as JSON can hold it."""
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether an epoch shows the samples that are drawn, and each step trains on a share of those shown."""
 
     def size(self, labels: np.ndarray) -> int:
         """Return how many of the samples with `labels` (N,) a training counts as an epoch.

@@ -23,6 +23,7 @@ from medcoreset.training.draw import Progressed, Redrawn
 from medcoreset.training.graphs import Graphs
 from medcoreset.training.group import ALONE, Group
 from medcoreset.training.model import Model
+from medcoreset.training.optimizer import gradient_of
 from medcoreset.training.options import TrainingOptions
 from medcoreset.training.progress import Progress
 from medcoreset.training.schedule import SMALLEST_BATCH, Plan, learning_rate, plan
@@ -159,6 +160,7 @@ class Training:
 
     def _redraw(self) -> None:
         """Draw what the current epoch trains on, unless it is what the one before did."""
+        assert self.subset.redrawn is not None
         began, share = time.perf_counter(), self.done / self.plan.iterations
         losses, device = self.seen.cpu().numpy(), self.device.type
         drawn = self.subset.redrawn(
@@ -203,6 +205,7 @@ class Training:
         parts = images.tensor_split(math.ceil(len(images) / evaluation.BATCH))
         logits = torch.cat([self.model(part)[1] for part in parts])
         losses = objective.losses(logits.float(), self.data.train.labels[samples])
+        assert self.subset.redrawn is not None  # or none would be chosen
         priorities = self.subset.redrawn.draw.priorities(losses, samples)
         return priorities.argsort(descending=True, stable=True)[:count]
 
@@ -240,7 +243,7 @@ class Training:
         statistics = list(self.model.buffers())
         for each in statistics:
             each /= self.group.size
-        gradients = [parameter.grad for parameter in self.model.parameters()]
+        gradients = map(gradient_of, self.model.parameters())
         self.group.add([*gradients, *statistics, loss, everything])
         return loss, everything
 
@@ -330,8 +333,8 @@ class Training:
 
         A signal to one process of a group stops all.
         """
-        due = self.group.first and self.checkpoint.due()
-        signal, due = self.group.most(self.interruption.signal or 0, due)
+        own = self.group.first and self.checkpoint.due()
+        signal, due = self.group.most(self.interruption.signal or 0, own)
         if signal or due:
             state = self.state()
             if self.group.first:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from medcoreset.networks.classifier import layout_of
+from medcoreset.networks.classifier import Classifier, layout_of
 from medcoreset.training.convolution import speed_up
 
 
@@ -14,11 +14,11 @@ class Model(nn.Module):
     where the variance of a sample's error is small.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, arithmetic: torch.dtype) -> None:
+    def __init__(self, network: Classifier, device: torch.device, arithmetic: torch.dtype) -> None:
         super().__init__()
         self.network = network
         self.arithmetic = arithmetic
-        self.to(device=device, memory_format=layout_of(network))
+        self.to(device).to(memory_format=layout_of(network))
         speed_up(network, device, arithmetic)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

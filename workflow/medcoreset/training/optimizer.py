@@ -35,7 +35,7 @@ class Optimizer:
 
         It is on the parameters' device: float64 on a CPU, float32 on a GPU.
         """
-        self._update([parameter.grad for parameter in self.parameters], lr)
+        self._update([gradient_of(parameter) for parameter in self.parameters], lr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps depend on beside the parameters; shared, not copied."""
@@ -106,6 +106,13 @@ class Adam(Optimizer):
             amsgrad=False,
             maximize=False,
         )
+
+
+def gradient_of(parameter: Tensor) -> Tensor:
+    """Return what the last backward pass made for a parameter, of its shape."""
+    gradient = parameter.grad
+    assert gradient is not None
+    return gradient
 
 
 def build(parameters: Iterable[Tensor], options: TrainingOptions) -> Optimizer:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -188,12 +188,12 @@ def _finite(number: float) -> float:
     return number
 
 
-def _check(option: dataclasses.Field, value: Any) -> None:
+def _check(option: dataclasses.Field[Any], value: Any) -> None:
     """Raise `UserError` unless `value` is among the choices and within the limits of `option`."""
     allowed = option.metadata["choices"]
     if allowed and value not in allowed:
         raise UserError(f"{option.name}: {value!r} is not one of {', '.join(map(str, allowed))}")
-    limits = (
+    limits: tuple[tuple[str, str, Callable[[float, float], bool]], ...] = (
         ("above", "above", lambda number, limit: number > limit),
         ("least", "at least", lambda number, limit: number >= limit),
         ("most", "at most", lambda number, limit: number <= limit),

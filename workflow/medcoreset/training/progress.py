@@ -23,7 +23,7 @@ class Progress:
         self.total, self.done, self.began_with = iterations, done, done
         self.began_at = time.monotonic()
         if done and self.told:
-            say(f"{self.title}: going on from step {done} of {iterations}")
+            say(f"{self.title}: resuming at step {done} of {iterations}")
         self.bar = tqdm(
             total=iterations, initial=done, desc=self.title, unit="step", disable=not self.terminal
         )

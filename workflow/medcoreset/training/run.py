@@ -19,6 +19,7 @@ from medcoreset.datasets import canonical
 from medcoreset.errors import UserError, say
 from medcoreset.identity import beside, digest
 from medcoreset.locks import sole
+from medcoreset.networks.classifier import Classifier
 from medcoreset.networks.factory import build
 from medcoreset.provenance import check_inputs, digests, is_intact, seal, sealed_files
 from medcoreset.reading import file_of, read_json, read_npz
@@ -399,7 +400,7 @@ class _Bench:
     def _of_coresets(self, subsets: Sequence[Subset]) -> dict[str, Any]:
         """Return what coresets hold of wrong labels and copies, by seed, if the data are under conditions."""
         wrong, origin = self.dataset.corrupted, self.dataset.train_origin
-        if wrong is None or not subsets:
+        if wrong is None or origin is None or not subsets:
             return {}
         return {
             "coreset": {str(each.seed): of_coreset(wrong, origin, each.indices) for each in subsets}
@@ -429,7 +430,7 @@ class _Bench:
             "identity": {seed: digest(record["identity"]) for seed, record in records.items()},
         }
 
-    def _network(self, streams: int) -> torch.nn.Module:
+    def _network(self, streams: int) -> Classifier:
         torch.manual_seed(seeding.stream_seed(streams, "initialisation"))
         return build(self.job.network, **self.data.shape)
 
