@@ -18,7 +18,7 @@ from medcoreset.atomic import write_json
 from medcoreset.commands.claims import command as claims_command
 from medcoreset.errors import UserError
 from medcoreset.plan import Plan
-from medcoreset.study import configuration, planning
+from medcoreset.study import configuration, planning, rehearsal
 from medcoreset.study.claims import Claims
 from medcoreset.study.configuration import PUBLISHED_TABLES
 from medcoreset.study.recipes import Recipes
@@ -310,6 +310,13 @@ def test_claims_of_ones_own_are_read(tmp_path):
     assert claim.comparisons == (Comparison(((1, first), (-1, second))),)
     assert claim.hold == "all"
     assert found.of(found.study.experiments["own"]) == (claim,)
+
+
+def test_a_rehearsal_has_the_claims_and_judges_none(tmp_path):
+    study = rehearsal.of(study_with(tmp_path).study)
+    found = Claims(study)
+    assert any(claim.paper == "Mine" for claim in found.every)
+    assert found.of(study.experiments["own"]) == ()
 
 
 CELLS = {"dataset": "digits", "network": "lenet", "surrogate": "lenet", "rate": 0.1}

@@ -29,10 +29,11 @@ PRINTED, RUNS = "printed", "runs"
 
 MEANING = [
     "Supported, contradicted: on printed numbers, all comparisons that the claim stands for (or most, or "
-    "one, where it says so) hold as printed, or they do not. The comparison in each cell is the one nearest to turning the verdict.",
+    "one, where it says so) hold as printed, or they do not. Below a verdict stands the comparison that is closest to failing, of a contradicted claim the one that fails by most.",
     "“Within rounding” marks a verdict on printed numbers that could be the other one before they were rounded.",
     "On runs, supported and contradicted ask that Student's intervals of the paired differences exclude the opposite (5 %; "
     "corrected by Holm where one comparison of several decides). Undecided names the seeds that would decide it, if the differences are as observed (80 % power).",
+    "“By” is the paired difference less what is claimed, with its 95 % interval: above 0 is as claimed.",
     "A claim whose numbers are drawn and not printed is “not printed”. A verdict is on the sentence as it stands, not on the paper.",
 ]
 """How to read a page of verdicts."""

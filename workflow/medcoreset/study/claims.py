@@ -11,6 +11,7 @@ from medcoreset.plan import FULL, INDEPENDENT
 from medcoreset.study import results
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.documents import read_yaml
+from medcoreset.study.rehearsal import Rehearsal
 from medcoreset.study.schema import validated
 
 
@@ -19,6 +20,8 @@ class Claims:
 
     def __init__(self, study: Study):
         self.study = study
+        # What papers print is the same in a rehearsal, whose experiments have fewer cells.
+        self.full = study.full if isinstance(study, Rehearsal) else study
         self._axes: dict[str, _Axes] = {}
 
     @cached_property
@@ -28,7 +31,7 @@ class Claims:
         Raises UserError for a mistake in one, and for what its experiment does not have.
         """
         found: dict[str, Claim] = {}
-        for path in self.study.claim_files:
+        for path in self.full.claim_files:
             content = validated(read_yaml(path), "claims", path)
             for name, given in content["claims"].items():
                 source = f"{path}: claims.{name}"
@@ -53,7 +56,7 @@ class Claims:
         return [f"{folder}/claims.{suffix}" for suffix in suffixes]
 
     def _claim(self, name: str, paper: str, given: dict[str, Any], source: str) -> Claim:
-        experiments = self.study.experiments
+        experiments = self.full.experiments
         if (of := given["experiment"]) not in experiments:
             known = ", ".join(sorted(experiments))
             raise UserError(f"{source}: unknown experiment {of!r} (known: {known})")
@@ -89,7 +92,7 @@ class Claims:
 
     def _axes_of(self, experiment: Experiment) -> "_Axes":
         if experiment.name not in self._axes:
-            self._axes[experiment.name] = _Axes(self.study, experiment)
+            self._axes[experiment.name] = _Axes(self.full, experiment)
         return self._axes[experiment.name]
 
 
