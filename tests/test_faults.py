@@ -242,7 +242,7 @@ def test_a_study_whose_disk_was_full_goes_on(undisturbed, small_disk):
     disk = small_disk("size=2500k")
     study = Study(disk)
     assert study.run() == 1
-    reason = f"probs.npy: {os.strerror(errno.ENOSPC).lower()}; make room"
+    reason = f".npy: {os.strerror(errno.ENOSPC).lower()}; make room"
     assert reason in (*study.results.glob("logs/train_surrogate/**/*.log"),)[0].read_text()
     assert reason in study.said
     assert "Traceback" not in study.said
