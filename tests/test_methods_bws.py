@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from medcoreset import methods
 from medcoreset.evidence import Evidence
-from medcoreset.methods.bws import windows
+from medcoreset.methods.bws import fitted, windows
 from medcoreset.selection.budget import class_budgets
 from medcoreset.selection.select import select
 
@@ -75,3 +76,15 @@ def test_budgets_by_recall_go_to_a_method_of_all_classes():
     shares = np.bincount(arrays["labels"][found.indices])
     assert shares[0] == 1
     assert shares.sum() == 20
+
+
+def test_features_beside_which_the_ridge_is_nothing_are_fitted():
+    """The ridge is lost in rounding, and without one the fit is as near as it can be."""
+    one = torch.tensor([[1.0, -1.4e10, -1.2e10]], dtype=torch.float64)
+    found = fitted(one, torch.tensor([0]), np.array([0]), 1.0)
+    np.testing.assert_allclose(found, [[1.0]])
+    rng = np.random.default_rng(0)
+    labels = np.arange(12) % 3
+    spread = 1e12 * (np.eye(3)[labels] + 0.1 * rng.normal(size=(12, 3)))
+    found = fitted(torch.from_numpy(spread), torch.from_numpy(labels), np.arange(12), 1.0)
+    np.testing.assert_array_equal(found.argmax(dim=1), labels)

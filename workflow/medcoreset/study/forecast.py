@@ -24,6 +24,7 @@ from medcoreset.plan import FULL, Place, Run
 from medcoreset.reading import read_json
 from medcoreset.selection.budget import expected_size
 from medcoreset.study import results
+from medcoreset.study.claims import Claims
 from medcoreset.study.configuration import Experiment, Study
 from medcoreset.study.inputs import official
 from medcoreset.study.rehearsal import Rehearsal
@@ -122,6 +123,8 @@ def of(study: Study, experiments: Iterable[Experiment]) -> Forecast:
         if place.dataset in found.datasets:
             found.work.append(_of_surrogate(study, place, found.datasets[place.dataset]))
     found.jobs = len(set().union(*(results.outputs(study, each) for each in every)))
+    claims = Claims(study)
+    found.jobs += sum(bool(claims.of(each)) for each in every)
     return found
 
 
