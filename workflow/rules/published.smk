@@ -36,7 +36,7 @@ rule print_tables:
         tables=jobs.printed_tables,
         numbers=jobs.printed_digest(),
         published=lambda wildcards, output: jobs.published_flags(),
-        out=study.path(results.CLAIMS),
+        out=lambda wildcards, output: Path(output.html[0]).parents[1],
     message:
         "Laying out the papers' tables"
     shell:
