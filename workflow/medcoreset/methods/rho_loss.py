@@ -21,7 +21,7 @@ def check_epochs(total: int, *, at: int | None) -> None:
     "rho_loss",
     label="RHO-LOSS",
     needs=("irreducible_losses",),
-    reference="Mindermann et al., ICML 2022, Eq. 3 and Algorithm 1 (irreducible losses without holdout data)",
+    reference="Mindermann et al., ICML 2022 (irreducible losses without holdout data); read in the authors' code",
     cost="a forward pass of all N samples per epoch, after the training of two models on N/2 each",
     check_epochs=check_epochs,
     departs="the authors' code keeps, of the models of irreducible losses, the checkpoint of lowest loss on "

@@ -116,7 +116,7 @@ class Redraw:
     ) -> Drawn | None:
         """Select by the network as it is, every so many epochs; before the first time, at random.
 
-        So do GLISTER (Algorithm 1, Killamsetty et al. 2021a), GradMatch (Algorithm 1, 2021b) and CRAIG in
+        So do GLISTER (Killamsetty et al. 2021a), GradMatch (2021b) and CRAIG in
         the code of cords, without the warm start that is an option there. The random coreset is that of
         the seed's row `random`. Each time ties and draws are others. Weights are made of mean 1.
         """
